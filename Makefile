@@ -1,0 +1,46 @@
+# One environment, made when it is missing or when the lock changed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+GOVERNANCE_HOME ?= .governance
+PORT ?= 3000
+export GOVERNANCE_HOME
+
+.PHONY: demo test check ui bench lock format clean
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the pinned dependencies into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --requirement requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $(STAMP)
+
+demo: $(STAMP)   ## simulate a market and govern it
+	@$(BIN)/governance demo
+
+test: $(STAMP)   ## the whole suite
+	$(BIN)/pytest -n 2 --dist loadfile
+
+check: $(STAMP)  ## lint, types, SQL
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --processes 2 dbt_project
+
+ui: $(STAMP)     ## web server and daemon on loopback
+	DAGSTER_HOME=$(abspath $(GOVERNANCE_HOME))/dagster $(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) --workspace workspace.yaml
+
+bench: $(STAMP)  ## measure, against references in the same run
+	$(BIN)/python -m benchmarks
+
+lock: $(STAMP)   ## pin every dependency anew
+	$(BIN)/uv pip compile --quiet --extra dev --no-header --no-annotate --no-emit-index-url --output-file requirements.lock pyproject.toml
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .governance dbt_project/target

@@ -1,0 +1,1 @@
+"""A data pipeline that governs the traffic strategies of a marketplace."""

@@ -1,0 +1,90 @@
+"""What is published, under which name, and what each table and column means."""
+
+import datetime as dt
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from governance_pipeline.adapters import warehouse
+from governance_pipeline.adapters.publish import STAMPS, TableDoc
+from governance_pipeline.paths import Paths
+from governance_pipeline.settings import DBT_PROJECT
+
+PUBLISHED_MARTS = (
+    "dim_strategies",
+    "dim_strategy_channels",
+    "dim_strategy_versions",
+    "dim_markets",
+    "fct_strategy_days",
+    "fct_strategy_segments",
+    "fct_audit_population",
+    "fct_audit_labels",
+    "audited_decisions",
+    "channel_trust_days",
+    "data_quality_days",
+    "data_quality_rules",
+)
+JUDGED = ("strategy_accuracy", "strategy_drift", "strategy_status_days", "strategy_status")
+JUDGEMENT_DOCS = Path(__file__).resolve().parents[1] / "judgement_tables.yaml"
+
+
+def published_relations() -> dict[str, str]:
+    """Return the relation of the warehouse behind each published table."""
+    return {name: name for name in PUBLISHED_MARTS} | {n: f"judgement.{n}" for n in JUDGED}
+
+
+def table_docs() -> Mapping[str, TableDoc]:
+    """Return the meaning of every published table: dbt's for the marts, ours for the verdicts."""
+    return {**_mart_docs(), **_judgement_docs()}
+
+
+def data_as_of(paths: Paths) -> dt.date:
+    """Return the last decision day that the marts know."""
+    found = warehouse.read_frame(
+        paths.warehouse, "select max(decision_date) as day from fct_strategy_days"
+    )
+    return pd.Timestamp(found["day"].iloc[0]).date()
+
+
+def data_dictionary() -> str:
+    """Return the dictionary of the published tables as a page of markdown."""
+    lines = [
+        "# Data dictionary",
+        "",
+        "The published tables, contract `v1`. Made by `governance dictionary`; edit the",
+        "descriptions in `dbt_project/models` and `governance_pipeline/judgement_tables.yaml`.",
+        "Every table also has " + " and ".join(f"`{name}`" for name in STAMPS) + ".",
+    ]
+    for name, doc in sorted(table_docs().items()):
+        lines += ["", f"## {name}", "", doc.description, "", "| column | meaning |", "|---|---|"]
+        lines += [f"| `{column}` | {meaning} |" for column, meaning in doc.columns.items()]
+    return "\n".join(lines) + "\n"
+
+
+@cache
+def _mart_docs() -> Mapping[str, TableDoc]:
+    # The project's own YAML, so that no parsed manifest is needed to publish or to write the page.
+    docs = {}
+    for file in sorted((DBT_PROJECT / "models" / "marts").rglob("*.y*ml")):
+        for model in (yaml.safe_load(file.read_text()) or {}).get("models", []):
+            if model["name"] in PUBLISHED_MARTS:
+                docs[model["name"]] = _doc(model)
+    return docs
+
+
+@cache
+def _judgement_docs() -> Mapping[str, TableDoc]:
+    loaded = yaml.safe_load(JUDGEMENT_DOCS.read_text())
+    return {model["name"]: _doc(model) for model in loaded["tables"]}
+
+
+def _doc(model: dict[str, object]) -> TableDoc:
+    columns = model.get("columns") or []
+    assert isinstance(columns, list)
+    return TableDoc(
+        " ".join(str(model["description"]).split()),
+        {c["name"]: " ".join(str(c["description"]).split()) for c in columns},
+    )

@@ -1,0 +1,109 @@
+"""Making a home: its folders, its calendar, its secret, its Dagster instance, its register."""
+
+import datetime as dt
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from governance_pipeline.errors import InputError
+from governance_pipeline.paths import Paths
+
+EXAMPLE_REGISTRY = Path(__file__).resolve().parents[1] / "registry" / "example"
+
+GOVERNANCE_YAML = """\
+# The calendar of this home: the first delivery date, and the last one if there is one.
+calendar:
+  start: {start}
+{end}
+# Where deliveries come from. Without an entry a feed is read from
+# landing/<feed>/<channel>/<YYYY-MM-DD>/*; docs/bring-your-own-logs.md shows the others.
+sources: []
+"""
+
+DAGSTER_YAML = """\
+# No address is called, no dialog covers the page, and runs wait for each other: one writer a home.
+telemetry: {enabled: false}
+nux: {enabled: false}
+run_monitoring: {enabled: true}
+concurrency:
+  runs: {max_concurrent_runs: 1}
+event_log_storage:
+  module: governance_pipeline.adapters.event_log
+  class: CachedSqliteEventLogStorage
+  config:
+    base_dir: {env: DAGSTER_HOME}
+"""
+
+
+def make_home(
+    paths: Paths,
+    start: dt.date,
+    end: dt.date | None = None,
+    *,
+    sampling_key: str | None = None,
+    example: bool = False,
+) -> None:
+    """Make what a home lacks; nothing that is there is overwritten.
+
+    Args:
+        paths: The home to make.
+        start: First delivery date of the calendar.
+        end: Last delivery date, or none.
+        sampling_key: Secret of the audit draw; a random one where none is given.
+        example: Whether to start from the example market's registry.
+    """
+    for folder in (paths.landing, paths.lake, paths.published, paths.dagster):
+        folder.mkdir(parents=True, exist_ok=True)
+    ending = f"  end: {end}\n" if end else ""
+    _write_once(paths.governance_yaml, GOVERNANCE_YAML.format(start=start, end=ending))
+    _write_once(paths.dagster / "dagster.yaml", DAGSTER_YAML)
+    if not paths.sampling_key.exists():
+        paths.sampling_key.touch(mode=0o600)
+        paths.sampling_key.write_text(sampling_key or secrets.token_hex(32))
+    if not paths.registry.exists():
+        if example:
+            shutil.copytree(EXAMPLE_REGISTRY, paths.registry)
+        else:
+            (paths.registry / "strategies").mkdir(parents=True)
+
+
+def remove_demo(paths: Paths) -> None:
+    """Delete the home that an earlier demo made; a home of anybody else is left alone.
+
+    Raises:
+        InputError: If the home was not made by a demo.
+    """
+    if not paths.root.exists() or not any(paths.root.iterdir()):
+        return
+    if not marker(paths).exists():
+        raise InputError(
+            f"{paths.root} holds a pipeline that is not a demo; "
+            "point GOVERNANCE_HOME or --home at another folder"
+        )
+    shutil.rmtree(paths.root)
+
+
+def marker(paths: Paths) -> Path:
+    """Return the file that says a home was made by the demo."""
+    return paths.root / "made-by-demo"
+
+
+@contextmanager
+def dagster_instance(paths: Paths) -> Iterator[dg.DagsterInstance]:
+    """Open the home's Dagster instance, the same one that the web server shows."""
+    config = paths.dagster / "dagster.yaml"
+    if not config.exists():
+        raise InputError(f"{paths.root} is not a home yet; run `governance init` first")
+    os.environ["DAGSTER_HOME"] = str(paths.dagster)
+    with dg.DagsterInstance.from_config(str(paths.dagster)) as instance:
+        yield instance
+
+
+def _write_once(file: Path, text: str) -> None:
+    if not file.exists():
+        file.write_text(text, encoding="utf-8")

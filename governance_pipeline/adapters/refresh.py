@@ -1,0 +1,87 @@
+"""Which decision days the marts must recompute, and the note of what they were built from.
+
+The note is a table of the warehouse itself, so a warehouse that is deleted is rebuilt whole, and
+a run that died before its note is done again.
+"""
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from governance_pipeline.adapters import manifests, warehouse
+from governance_pipeline.adapters.registry_store import applied_hash
+from governance_pipeline.paths import Paths
+
+NOTE = "governance.built_from"
+
+
+@dataclass(frozen=True)
+class RefreshPlan:
+    """What a build must do, and what it will have been built from."""
+
+    decision_days: list[dt.date]
+    contested_days: list[str]
+    built_from: pd.DataFrame = field(repr=False)
+    is_full: bool = False
+    is_empty: bool = False
+
+    @property
+    def dbt_vars(self) -> dict[str, Any]:
+        """The range as dbt takes it."""
+        return {
+            "decision_days": [day.isoformat() for day in self.decision_days],
+            "contested_days": self.contested_days,
+        }
+
+
+def plan_refresh(paths: Paths) -> RefreshPlan:
+    """Compare the committed deliveries with those the marts were built from.
+
+    A new registry rebuilds its dimensions whatever was delivered; nothing new at all is empty.
+    """
+    found = manifests.read_all(paths.lake)
+    now = pd.DataFrame(
+        [
+            (m.feed, m.channel, m.delivery_date.isoformat(), m.token)
+            for m in found
+        ]
+        + [("registry", "", "", applied_hash(paths.lake) or "")],
+        columns=["feed", "channel", "delivery_date", "token"],
+    )
+    before = _built_from(paths)
+    is_full = before.empty
+    merged = now.merge(before, on=["feed", "channel", "delivery_date"], how="left")
+    stale = merged["token_x"] != merged["token_y"]
+    changed = {tuple(row) for row in now.loc[stale.to_numpy(), ["feed", "channel", "delivery_date"]].to_numpy()}
+    touched = {
+        day
+        for m in found
+        if (m.feed, m.channel, m.delivery_date.isoformat()) in changed
+        for day in m.decision_days
+    }
+    days = sorted(touched)
+    return RefreshPlan(
+        decision_days=days,
+        contested_days=manifests.contested_days(found, set(days)),
+        built_from=now,
+        is_full=is_full,
+        is_empty=not changed,
+    )
+
+
+def prepare(paths: Paths, plan: RefreshPlan, memory_limit: str) -> None:
+    """Point the warehouse's sources at the files this build needs."""
+    warehouse.prepare_sources(paths.warehouse, paths.lake, plan.decision_days, memory_limit)
+
+
+def remember(paths: Paths, plan: RefreshPlan) -> None:
+    """Note what the marts are built from now."""
+    warehouse.write_frame(paths.warehouse, NOTE, plan.built_from)
+
+
+def _built_from(paths: Paths) -> pd.DataFrame:
+    if not paths.warehouse.exists() or not warehouse.has_table(paths.warehouse, NOTE):
+        return pd.DataFrame(columns=["feed", "channel", "delivery_date", "token"])
+    return warehouse.read_frame(paths.warehouse, f"select * from {NOTE}")  # noqa: S608 - our name

@@ -1,0 +1,51 @@
+"""Reading one published snapshot."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from governance_pipeline.adapters.publish import current_snapshot
+from governance_pipeline.errors import InputError
+
+
+@contextmanager
+def serving_connection(published: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open one published snapshot for reading, with no way to any other file.
+
+    The views go to the snapshot's own folder, not through `current`, so that several questions
+    are answered from the same state while a run publishes the next one.
+
+    Raises:
+        PublishError: If nothing was published yet.
+    """
+    folder = current_snapshot(published)
+    with duckdb.connect(config={"python_enable_replacements": False}) as reader:
+        for file in sorted(folder.glob("*.parquet")):
+            source = str(file).replace("'", "''")
+            reader.execute(
+                f"create view {file.stem} as select * from read_parquet('{source}')"  # noqa: S608
+            )
+        # The folder is allowed first, since nothing can be allowed after the door is closed.
+        reader.execute("set allowed_directories = [$folder]", {"folder": f"{folder}/"})
+        reader.execute("set enable_external_access = false")
+        reader.execute("set lock_configuration = true")
+        yield reader
+
+
+def ask(
+    connection: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, Any] | str | None = None
+) -> pd.DataFrame:
+    """Return the answer to one statement; a lone text binds `$id`.
+
+    Raises:
+        InputError: If DuckDB refuses the statement, with its own first sentence.
+    """
+    bound = {"id": values} if isinstance(values, str) else values
+    try:
+        return connection.execute(sql, bound).df()
+    except duckdb.Error as error:
+        raise InputError(f"the query was refused: {str(error).splitlines()[0]}") from error

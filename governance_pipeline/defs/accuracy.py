@@ -1,0 +1,49 @@
+"""The judgement: from tallies and draws to a verdict on every strategy, in one step."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from governance_pipeline.adapters import judging
+from governance_pipeline.defs.resources import Home
+from governance_pipeline.defs.reporting import report_strategies
+
+JUDGES = {
+    "strategy_accuracy": "Precision, recall and their kin with intervals, per strategy, version, "
+    "channel and window.",
+    "strategy_drift": "The evidence against each goal, as an e-value a day.",
+    "strategy_status": "What is to be done about each strategy now; its history is "
+    "`strategy_status_days`.",
+}
+READS = ("int_audit_frame", "int_audit_draws", "fct_audit_population", "fct_audit_labels",
+         "fct_strategy_days", "dim_strategies")
+
+
+def judgement_asset() -> dg.AssetsDefinition:
+    """Return the judgement as assets of one step, so that its tables never disagree."""
+
+    @dg.multi_asset(
+        name="judgement",
+        specs=[
+            dg.AssetSpec(
+                key=name,
+                group_name="accuracy",
+                deps=[dg.AssetDep(source) for source in READS],
+                description=description,
+                owners=["team:governance"],
+                kinds={"python"},
+            )
+            for name, description in JUDGES.items()
+        ],
+    )
+    def judgement(
+        context: dg.AssetExecutionContext, home: Home
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        """Judge every strategy from the counts and draws; nothing is remembered but the tables."""
+        verdicts = judging.judge_warehouse(home.paths)
+        reported = report_strategies(context.instance, home.paths, verdicts)
+        context.log.info(f"{reported} strategies have a new verdict or reason")
+        for name in JUDGES:
+            yield dg.MaterializeResult(asset_key=name, metadata=judging.summary(verdicts, name))
+
+    return judgement

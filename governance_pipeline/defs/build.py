@@ -1,0 +1,45 @@
+"""Putting the stages together; pure, so that a test can build any market."""
+
+import dagster as dg
+
+from governance_pipeline.adapters.landing import Calendar
+from governance_pipeline.defs import accuracy, automation, intake, publish, strategies, transform
+from governance_pipeline.defs.partitions import daily
+from governance_pipeline.defs.resources import Home
+from governance_pipeline.registry.models import Registry
+from governance_pipeline.settings import Settings
+
+
+def build_definitions(
+    settings: Settings, calendar: Calendar, registry: Registry | None
+) -> dg.Definitions:
+    """Return the whole pipeline for one home; without a registry it has no strategies yet."""
+    partitions = daily(calendar.start, calendar.end)
+    taking_in = automation.intake_job(partitions)
+    judging = automation.judgement_job()
+    paths = settings.paths
+    register = [] if registry is None else strategies.strategy_specs(registry)
+    return dg.Definitions(
+        assets=[
+            *intake.delivered_specs(),
+            intake.registry_asset(),
+            *intake.intake_assets(partitions),
+            transform.dbt_marts(),
+            accuracy.judgement_asset(),
+            *register,
+            publish.published_snapshot_asset(),
+        ],
+        asset_checks=[] if registry is None else [strategies.strategy_checks(registry)],
+        jobs=[taking_in, judging],
+        schedules=automation.schedules(taking_in, judging, partitions),
+        sensors=automation.judgement_sensors(taking_in, judging),
+        executor=dg.in_process_executor,
+        resources={
+            "home": Home(
+                root=str(paths.root), memory_limit=settings.memory_limit, threads=settings.threads
+            ),
+            "dbt": transform.dbt_resource(
+                paths.warehouse, settings.memory_limit, settings.threads
+            ),
+        },
+    )

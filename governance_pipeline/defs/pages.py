@@ -1,0 +1,173 @@
+"""What a strategy's page says: its three checks in words and numbers, from the verdict tables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from governance_pipeline.adapters.charts import history_chart
+from governance_pipeline.domain.judgement import Judgement
+from governance_pipeline.domain.status import STATUSES
+
+METRICS = ("precision", "recall")
+SEVERITY = {
+    "needs_audit": dg.AssetCheckSeverity.ERROR,
+    "watch": dg.AssetCheckSeverity.WARN,
+    "insufficient_evidence": dg.AssetCheckSeverity.WARN,
+    "immature": dg.AssetCheckSeverity.WARN,
+}
+PASSING = ("healthy", "not_monitored")
+LACKING = ("insufficient_evidence", "immature")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One check of one strategy; `said` changes only when people should look again."""
+
+    passed: bool
+    severity: dg.AssetCheckSeverity
+    said: str
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A strategy's verdicts and its numbers by day, channel `all` or its only one."""
+
+    verdicts: Mapping[str, Verdict]
+    days: pd.DataFrame
+    goals: Mapping[str, float]
+
+    def chart(self) -> str:
+        """Return the history as a picture in markdown."""
+        parts = [
+            pd.DataFrame(
+                {
+                    "date": self.days["date"],
+                    "metric": metric,
+                    "estimate": self.days[metric],
+                    "lo": self.days[f"{metric}_lo"],
+                    "hi": self.days[f"{metric}_hi"],
+                    "e_value": self.days[f"{metric}_e_value"],
+                }
+            ).round(4)
+            for metric in METRICS
+        ]
+        return history_chart(pd.concat(parts), self.goals)
+
+
+def verdict_pages(verdicts: Judgement) -> dict[str, Page]:
+    """Return the page of every strategy that was judged, by its id."""
+    numbers = _numbers(verdicts)
+    by_strategy = dict(list(numbers.groupby("strategy_id")))
+    pages = {}
+    for strategy_id, status in verdicts.status.groupby("strategy_id", sort=True):
+        own = by_strategy.get(strategy_id, numbers.iloc[:0])
+        wide = own["channel"].nunique() > 1
+        days = own[own["channel"] == "all"] if wide else own
+        pages[str(strategy_id)] = Page(
+            verdicts={
+                **{metric: _metric_verdict(metric, status, own) for metric in METRICS},
+                "labels": _labels_verdict(status),
+            },
+            days=days.sort_values("date"),
+            goals=_goals(own),
+        )
+    return pages
+
+
+def observed(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return one day's numbers under the stable keys that the catalog plots over time."""
+    shown: dict[str, Any] = {"decision_date": str(pd.Timestamp(row["date"]).date())}
+    for metric in METRICS:
+        for suffix in ("", "_lo", "_hi", "_e_value"):
+            value = row.get(f"{metric}{suffix}")
+            if value is not None and not pd.isna(value):
+                shown[f"{metric}{suffix}"] = float(value)
+    if not pd.isna(row["labelled"]):
+        shown["labelled"] = float(row["labelled"])
+    return shown
+
+
+def _numbers(verdicts: Judgement) -> pd.DataFrame:
+    """Return a row per strategy, channel and day: estimates beside e-values."""
+    recent = verdicts.accuracy[verdicts.accuracy["window_kind"] == "28d"]
+    recent = recent.rename(columns={"window_end": "date"})
+    evidence = verdicts.drift.pivot_table(
+        index=["strategy_id", "channel", "date"],
+        columns="metric",
+        values=["e_value", "goal", "tolerance"],
+        aggfunc="last",
+    )
+    evidence.columns = [f"{metric}_{name}" for name, metric in evidence.columns]
+    numbers = recent.merge(
+        evidence.reset_index(), on=["strategy_id", "channel", "date"], how="left"
+    )
+    wanted = [f"{m}_{n}" for m in METRICS for n in ("e_value", "goal", "tolerance")]
+    return numbers.assign(**{name: float("nan") for name in wanted if name not in numbers})
+
+
+def _metric_verdict(metric: str, status: pd.DataFrame, numbers: pd.DataFrame) -> Verdict:
+    rank = {name: place for place, name in enumerate(STATUSES)}
+    worst = status.assign(
+        rank=status[f"{metric}_status"].map(rank), is_pooled=status["channel"] != "all"
+    ).sort_values(["rank", "is_pooled"], kind="stable").iloc[0]
+    said = str(worst[f"{metric}_status"])
+    newest = numbers[numbers["date"] == numbers["date"].max()]
+    metadata: dict[str, Any] = {"status": said, "channel": str(worst["channel"])}
+    for row in newest.to_dict("records"):
+        name = metric if row["channel"] == worst["channel"] else f"{metric}/{row['channel']}"
+        metadata |= _numbers_shown(name, metric, row)
+    metadata["decided"] = str(pd.Timestamp(worst["date"]).date())
+    if worst["metric"] == metric:
+        since = worst["since"]
+        metadata |= {
+            "reason": str(worst["reason"]),
+            "next_action": str(worst["next_action"]),
+            "since": "" if pd.isna(since) else str(pd.Timestamp(since).date()),
+            "labels_needed": int(worst["labels_needed"]),
+        }
+    return Verdict(
+        said in PASSING, SEVERITY.get(said, dg.AssetCheckSeverity.WARN), said, metadata
+    )
+
+
+def _numbers_shown(name: str, metric: str, row: Mapping[Any, Any]) -> dict[str, Any]:
+    shown = {
+        name: row[metric],
+        f"{name}_lo": row[f"{metric}_lo"],
+        f"{name}_hi": row[f"{metric}_hi"],
+        f"{name}_e_value": row[f"{metric}_e_value"],
+        f"{name}_goal": row[f"{metric}_goal"],
+        f"{name}_tolerance": row[f"{metric}_tolerance"],
+        f"{name}_labelled": row["labelled"],
+    }
+    return {key: float(value) for key, value in shown.items() if not pd.isna(value)}
+
+
+def _labels_verdict(status: pd.DataFrame) -> Verdict:
+    lacking = status[status["status"].isin(LACKING)]
+    row = (lacking if len(lacking) else status).iloc[0]
+    said = str(row["status"]) if len(lacking) else "enough"
+    decidable = row["decidable_on"]
+    return Verdict(
+        passed=lacking.empty,
+        severity=dg.AssetCheckSeverity.WARN,
+        said=said,
+        metadata={
+            "status": said,
+            "channel": str(row["channel"]),
+            "reason": str(row["reason"]) if len(lacking) else "enough labels came back",
+            "labels_needed": int(row["labels_needed"]),
+            "decidable_on": "never at today's rate"
+            if pd.isna(decidable)
+            else str(pd.Timestamp(decidable).date()),
+        },
+    )
+
+
+def _goals(numbers: pd.DataFrame) -> dict[str, float]:
+    found = {metric: numbers[f"{metric}_goal"].dropna() for metric in METRICS}
+    return {metric: float(goal.iloc[-1]) for metric, goal in found.items() if len(goal)}

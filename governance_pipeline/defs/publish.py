@@ -1,0 +1,45 @@
+"""The published snapshot: what analysts query and what everybody else may quote."""
+
+import datetime as dt
+
+import dagster as dg
+
+from governance_pipeline.adapters import catalogue
+from governance_pipeline.adapters.publish import publish
+from governance_pipeline.defs.resources import Home
+
+
+def published_snapshot_asset() -> dg.AssetsDefinition:
+    """Return the asset that publishes the marts and the verdicts."""
+
+    @dg.asset(
+        name="published_snapshot",
+        group_name="publish",
+        deps=["strategy_status", *catalogue.PUBLISHED_MARTS],
+        owners=["team:governance"],
+        kinds={"duckdb", "parquet"},
+    )
+    def published_snapshot(
+        context: dg.AssetExecutionContext, home: Home
+    ) -> dg.MaterializeResult[None]:
+        """One immutable folder of Parquet that `published/serve.duckdb` shows as views."""
+        now = dt.datetime.now(dt.UTC)
+        made = publish(
+            home.paths.warehouse,
+            home.paths.published,
+            catalogue.published_relations(),
+            catalogue.table_docs(),
+            snapshot_id=f"{now:%Y%m%dT%H%M%S}-{context.run_id[:8]}",
+            data_as_of=catalogue.data_as_of(home.paths),
+            now=now,
+        )
+        return dg.MaterializeResult(
+            metadata={
+                "snapshot_id": made.snapshot_id,
+                "folder": dg.MetadataValue.path(str(made.folder)),
+                "tables": len(made.rows),
+                "rows": sum(made.rows.values()),
+            }
+        )
+
+    return published_snapshot

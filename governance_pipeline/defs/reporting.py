@@ -1,0 +1,83 @@
+"""Telling the catalog: a strategy's new days as observations, its changed verdicts as evaluations.
+
+Both are runless. What was told last is noted beside Dagster's own files, because it belongs to
+that log: a log that is deleted is told everything again.
+"""
+
+import datetime as dt
+import json
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from dagster._core.events import AssetObservationData, DagsterEvent, DagsterEventType
+from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
+
+from governance_pipeline.defs.pages import Page, observed, verdict_pages
+from governance_pipeline.defs.strategies import asset_key
+from governance_pipeline.domain.judgement import Judgement
+from governance_pipeline.paths import Paths
+from governance_pipeline.progress import say
+
+
+def report_strategies(instance: dg.DagsterInstance, paths: Paths, verdicts: Judgement) -> int:
+    """Write every strategy's new days and its changed verdicts to the catalog.
+
+    Returns:
+        How many strategies have a verdict that is not the one shown so far.
+    """
+    note = paths.dagster / "told.json"
+    told: dict[str, Any] = json.loads(note.read_text()) if note.exists() else {}
+    changed = 0
+    pages = verdict_pages(verdicts)
+    say(f"reporting on {len(pages)} strategies in the catalog")
+    for strategy_id, page in pages.items():
+        before = told.get(strategy_id, {})
+        through = _report_days(instance, strategy_id, page, before.get("through", ""))
+        said = {name: verdict.said for name, verdict in page.verdicts.items()}
+        if said != before.get("said"):
+            changed += 1
+            _report_verdicts(instance, strategy_id, page)
+        told[strategy_id] = {"through": through, "said": said}
+    fresh = note.with_suffix(".next")
+    fresh.write_text(json.dumps(told))
+    fresh.replace(note)
+    return changed
+
+
+def _report_days(
+    instance: dg.DagsterInstance, strategy_id: str, page: Page, through: str
+) -> str:
+    key = asset_key(strategy_id)
+    for row in page.days.to_dict("records"):
+        day = pd.Timestamp(row["date"]).date()
+        if day.isoformat() <= through:
+            continue
+        observation = dg.AssetObservation(asset_key=key, metadata=observed(row))
+        # Dated at the end of its day, so that the plots over time show the history they are of.
+        moment = dt.datetime.combine(day, dt.time(23, 59), tzinfo=dt.UTC)
+        instance.report_dagster_event(
+            DagsterEvent(
+                event_type_value=DagsterEventType.ASSET_OBSERVATION.value,
+                event_specific_data=AssetObservationData(observation),
+                job_name=RUNLESS_JOB_NAME,
+            ),
+            run_id=RUNLESS_RUN_ID,
+            timestamp=moment.timestamp(),
+        )
+        through = day.isoformat()
+    return through
+
+
+def _report_verdicts(instance: dg.DagsterInstance, strategy_id: str, page: Page) -> None:
+    chart = {"history": dg.MetadataValue.md(page.chart())} if len(page.days) else {}
+    for name, verdict in page.verdicts.items():
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=asset_key(strategy_id),
+                check_name=name,
+                passed=verdict.passed,
+                severity=verdict.severity,
+                metadata={**verdict.metadata, **(chart if name != "labels" else {})},
+            )
+        )

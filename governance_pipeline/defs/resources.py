@@ -1,0 +1,34 @@
+"""The home as a resource: the only way a step reaches files, and the writer's lock of its run."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from governance_pipeline.adapters.writer_lock import writer_lock
+from governance_pipeline.paths import Paths
+
+
+class Home(dg.ConfigurableResource):
+    """One home, held for writing from a run's first step to its last.
+
+    Steps run in the process of their run, so the lock taken when the resource is set up covers
+    the whole run; a second run says who holds it and fails before it wrote anything.
+    """
+
+    root: str
+    memory_limit: str = "1GB"
+    threads: int = 2
+
+    @property
+    def paths(self) -> Paths:
+        """The folders of this home."""
+        return Paths(Path(self.root))
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Home"]:
+        """Hold the writer's lock as long as the run lasts."""
+        run = context.run
+        with writer_lock(self.paths, f"run {run.run_id[:8]} of {run.job_name}" if run else "a check"):
+            yield self

@@ -1,0 +1,1 @@
+"""Pure functions on small tallies: no file, no clock, no orchestrator."""

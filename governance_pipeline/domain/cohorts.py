@@ -1,0 +1,255 @@
+"""Cohorts: when their labels are in, and the tallies of the last 28 that are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from governance_pipeline.domain.intervals import Booleans, Floats, Integers
+from governance_pipeline.domain.panel import Panel, Pools
+from governance_pipeline.domain.tallies import Tallies, Weights
+
+MATURE_SHARE = 0.9
+WINDOW = 28
+# A cohort that is not 90% labelled after so many days never enters a 28-day window.
+LOOKBACK = 90
+NEVER = np.iinfo(np.int64).max
+
+FIELDS = (
+    "population", "reach", "labelled", "events",
+    "w", "w_squares", "w_events", "w_event_squares",
+    "r", "r_squares", "r_events", "r_event_squares",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cohorts:
+    """Per cohort day and pool, shape (days, pools): size, draws, and when it was mature.
+
+    `mature_on` is the first day on which 90% of the drawn units have a verdict, `unsure` included;
+    the cohort's own day where nothing was drawn, `NEVER` where it has not happened yet.
+    """
+
+    population: Floats
+    drawn: Floats
+    mature_on: Integers
+    version: Integers
+
+    def is_mature(self, day: int) -> Booleans:
+        """Return which cohorts of the version in force were mature by `day`, (day + 1, pools)."""
+        upto = slice(0, day + 1)
+        return (
+            (self.mature_on[upto] <= day)
+            & (self.population[upto] > 0)
+            & (self.version[upto] == self.version[day])
+        )
+
+
+def build_cohorts(panel: Panel, pools: Pools) -> Cohorts:
+    """Count each pool's cohorts and find the day each became 90% labelled."""
+    rows, pool = pools.expand(panel.frame["lane"].to_numpy())
+    shape = (panel.days, len(pools))
+    day = panel.frame["day"].to_numpy()[rows]
+    population, drawn = (
+        _sum_into(shape, day, pool, panel.frame[name].to_numpy()[rows])
+        for name in ("population", "drawn")
+    )
+    at, label_pool = pools.expand(panel.draws["lane"].to_numpy())
+    labels = pd.DataFrame(
+        {
+            "day": panel.draws["day"].to_numpy()[at],
+            "pool": label_pool,
+            "known": panel.draws["known"].to_numpy()[at],
+        }
+    ).sort_values(["day", "pool", "known"])
+    rank = labels.groupby(["day", "pool"]).cumcount().to_numpy() + 1
+    need = np.maximum(np.ceil(MATURE_SHARE * drawn - 1e-9), 1)
+    reaches = rank == need[labels["day"], labels["pool"]]
+    mature_on = np.full(shape, NEVER, dtype=np.int64)
+    mature_on[labels["day"][reaches], labels["pool"][reaches]] = labels["known"][reaches]
+    own_day = np.broadcast_to(np.arange(panel.days)[:, None], shape)
+    mature_on = np.where(drawn <= 0, own_day, mature_on)
+    version = panel.version[:, pools.table["strategy"].to_numpy()]
+    return Cohorts(population, drawn, mature_on, version)
+
+
+def _sum_into(shape: tuple[int, int], day: Integers, pool: Integers, values: Floats) -> Floats:
+    flat = np.bincount(day * shape[1] + pool, weights=values, minlength=shape[0] * shape[1])
+    return flat.astype(float).reshape(shape)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The strata of some pools: codes of frame and label rows, and their sides, (pools, strata)."""
+
+    pools: Integers
+    frame_rows: Integers
+    frame_at: Integers
+    label_rows: Integers
+    label_at: Integers
+    is_fired: Booleans
+
+
+def stratum_layout(panel: Panel, of_lane: Integers) -> Layout:
+    """Number the strata of each pool: fired first, by channel, then in the order of score bins.
+
+    Args:
+        panel: The panel.
+        of_lane: The pool of each lane, -1 for none.
+    """
+    pools = np.unique(of_lane[of_lane >= 0])
+    position = pd.Series(np.arange(len(pools)), index=pools)
+    keys = ["lane", "is_fired", "stratum"]
+    known = panel.frame[keys].drop_duplicates()
+    known = known[of_lane[known["lane"]] >= 0].copy()
+    known["pool"] = position.reindex(of_lane[known["lane"]]).to_numpy(dtype=np.int64)
+    known["bin"] = pd.to_numeric(known["stratum"].str.split("/").str[1], errors="coerce").fillna(-1)
+    known["side"] = ~known["is_fired"].astype(bool)
+    known = known.sort_values(["pool", "side", "lane", "bin", "stratum"])
+    known["code"] = known.groupby("pool").cumcount()
+    strata = int(known["code"].max()) + 1 if len(known) else 1
+    is_fired = np.zeros((len(pools), strata), dtype=bool)
+    is_fired[known["pool"], known["code"]] = ~known["side"]
+    at = pd.Series(
+        known["pool"].to_numpy() * strata + known["code"].to_numpy(),
+        index=pd.MultiIndex.from_frame(known[keys]),
+    )
+    rows, codes = [], []
+    for table in (panel.frame, panel.draws):
+        code = at.reindex(pd.MultiIndex.from_frame(table[keys])).to_numpy(dtype=float)
+        rows.append(np.flatnonzero(~np.isnan(code)))
+        codes.append(code[rows[-1]].astype(np.int64))
+    return Layout(pools, rows[0], codes[0], rows[1], codes[1], is_fired)
+
+
+def window_sums(
+    panel: Panel, cohorts: Cohorts, layout: Layout
+) -> Iterator[tuple[int, Floats, Booleans]]:
+    """Yield every day's sums over the last 28 mature cohorts, and which cohorts those are.
+
+    A day uses only the labels known by then. Sums have shape (fields, pools, strata) and belong
+    to the generator until it is resumed; the cohorts have shape (day + 1, pools).
+
+    Source:
+        ACCURACY section 3; days are pooled by their design weights 1 / pi, which N / n estimates.
+    """
+    pools, strata = layout.is_fired.shape
+    sums = np.zeros((len(FIELDS), pools, strata))
+    labels = _label_sums(panel, layout)
+    arrives = np.argsort(labels.known, kind="stable")
+    bounds = np.searchsorted(labels.known[arrives], np.arange(panel.days + 1))
+    tallies: dict[int, Floats] = {}
+    included = np.zeros((panel.days, pools), dtype=bool)
+    populations = _populations(panel, layout)
+    for day in range(panel.days):
+        tallies[day] = next(populations)
+        _add_labels(tallies, sums, included, labels, arrives[bounds[day] : bounds[day + 1]])
+        mask = cohorts.is_mature(day)[:, layout.pools]
+        mask &= np.cumsum(mask[::-1], axis=0)[::-1] <= WINDOW
+        mask[: max(0, day + 1 - LOOKBACK)] = False
+        changed = included[: day + 1] != mask
+        for cohort in np.flatnonzero(changed.any(axis=1)):
+            which = np.flatnonzero(changed[cohort])
+            sign = np.where(mask[cohort, which], 1.0, -1.0)[:, None]
+            sums[:, which] += sign * tallies[cohort][:, which]
+        included[: day + 1] = mask
+        tallies.pop(day - LOOKBACK, None)
+        yield day, sums, mask
+
+
+def sums_to_date(panel: Panel, cohorts: Cohorts, layout: Layout) -> Floats:
+    """Return the sums over all mature cohorts of the version in force on the last day."""
+    mask = cohorts.is_mature(panel.days - 1)[:, layout.pools]
+    pools, strata = layout.is_fired.shape
+    sums = np.zeros((len(FIELDS), pools * strata))
+    frame = panel.frame.iloc[layout.frame_rows]
+    counts = mask[frame["day"], layout.frame_at // strata]
+    for field, name in enumerate(("population", "reach")):
+        sums[field] = np.bincount(
+            layout.frame_at, weights=frame[name].to_numpy() * counts, minlength=pools * strata
+        )
+    labels = _label_sums(panel, layout)
+    counts = mask[labels.day, labels.pool]
+    at = labels.pool * strata + labels.stratum
+    for field, value in enumerate(labels.values):
+        sums[field + 2] = np.bincount(at, weights=value * counts, minlength=pools * strata)
+    return sums.reshape(len(FIELDS), pools, strata)
+
+
+def _populations(panel: Panel, layout: Layout) -> Iterator[Floats]:
+    """Yield each day's fields with population and reach filled in and no label yet."""
+    pools, strata = layout.is_fired.shape
+    frame_day = panel.frame["day"].to_numpy()[layout.frame_rows]
+    values = [panel.frame[name].to_numpy()[layout.frame_rows] for name in ("population", "reach")]
+    bounds = np.searchsorted(frame_day, np.arange(panel.days + 1))
+    for day in range(panel.days):
+        found = np.zeros((len(FIELDS), pools, strata))
+        part = slice(bounds[day], bounds[day + 1])
+        for field, column in enumerate(values):
+            counted = np.bincount(layout.frame_at[part], column[part], minlength=pools * strata)
+            found[field] = counted.reshape(pools, strata)
+        yield found
+
+
+@dataclass(frozen=True)
+class _LabelSums:
+    """What each label adds: `values` is (fields - 2, labels), the codes are (labels,)."""
+
+    known: Integers
+    day: Integers
+    pool: Integers
+    stratum: Integers
+    values: Floats
+
+
+def _label_sums(panel: Panel, layout: Layout) -> _LabelSums:
+    strata = layout.is_fired.shape[1]
+    table = panel.draws.iloc[layout.label_rows]
+    keep = (table["verdict"] != "unsure").to_numpy()
+    table, at = table[keep], layout.label_at[keep]
+    event = (table["verdict"] == "should_fire").to_numpy(dtype=float)
+    w = 1 / table["inclusion_probability"].to_numpy(dtype=float)
+    r = w * table["reach"].to_numpy(dtype=float)
+    sums = [np.ones_like(w), event]
+    for weight in (w, r):
+        sums += [weight, weight**2, weight * event, weight**2 * event]
+    known, day = table["known"].to_numpy(), table["day"].to_numpy()
+    return _LabelSums(known, day, at // strata, at % strata, np.stack(sums))
+
+
+def _add_labels(
+    tallies: dict[int, Floats],
+    sums: Floats,
+    included: Booleans,
+    labels: _LabelSums,
+    now: Integers,
+) -> None:
+    """Add the labels that arrived today to their cohorts, and to the sums where those count."""
+    for cohort in np.unique(labels.day[now]).tolist():
+        part = now[labels.day[now] == cohort]
+        pool, stratum = labels.pool[part], labels.stratum[part]
+        counts = included[cohort][pool]
+        for field, values in enumerate(labels.values, start=2):
+            if cohort in tallies:
+                np.add.at(tallies[cohort][field], (pool, stratum), values[part])
+            np.add.at(sums[field], (pool[counts], stratum[counts]), values[part][counts])
+
+
+def as_tallies(sums: Floats, is_fired: Booleans, *, by_reach: bool = False) -> Tallies:
+    """Return the sums of `window_sums` as tallies, of items or weighted by reach."""
+    population, labelled, events = sums[1 if by_reach else 0], sums[2], sums[3]
+    w, squares, w_events, event_squares = sums[8:12] if by_reach else sums[4:8]
+    # Sums kept up by adding and subtracting leave a rounding residue where no label is.
+    is_none, is_all = events <= 0, events >= labelled
+    w_events = np.where(is_none, 0.0, np.where(is_all, w, w_events))
+    event_squares = np.where(is_none, 0.0, np.where(is_all, squares, event_squares))
+    empty = labelled <= 0
+    w, squares, w_events, event_squares = (
+        np.where(empty, 0.0, v) for v in (w, squares, w_events, event_squares)
+    )
+    return Tallies(
+        population, labelled, events, is_fired, Weights(w, squares, w_events, event_squares)
+    )

@@ -1,0 +1,273 @@
+"""The status tables: one row per strategy, channel and day, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from governance_pipeline.domain.detecting import Detected
+from governance_pipeline.domain.goals import METRICS, Levels
+from governance_pipeline.domain.intervals import Booleans, Floats, Integers
+from governance_pipeline.domain.measuring import Measured
+from governance_pipeline.domain.panel import Panel
+from governance_pipeline.domain.status import (
+    NEEDS_AUDIT,
+    NOT_MONITORED,
+    STATUSES,
+    WHYS,
+    Codes,
+    History,
+    replay,
+    worse,
+)
+from governance_pipeline.domain.wording import Facts, Words, describe
+
+ALL = "all"
+POPULATION_DAYS = 28
+ON_EVIDENCE = ("rejected", "own_alarm", "evidence")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Statuses of every accuracy pool: codes and evidence, each (days, pools, metrics).
+
+    `unit` is the drift pool behind an accuracy pool, `alarm` the drift pool that raised the alarm
+    of a strategy on several channels, -1 for its own.
+    """
+
+    status: Codes
+    why: Codes
+    unit: Integers
+    alarm: Integers
+    e_value: Floats
+
+
+def judge_pools(panel: Panel, measured: Measured, detected: Detected, levels: Levels) -> Judged:
+    """Replay the status rules of every pool, and raise a strategy where one channel is rejected."""
+    pools = measured.pools
+    strategy = pools.table["strategy"].to_numpy()
+    unit = _units(measured, detected)
+    e_value, rejected = detected.e_value[:, unit], detected.is_rejected[:, unit]
+    target = levels.target[:, strategy]
+    recent = np.stack([_recent_population(measured.sizes.population)] * 2, axis=-1)
+    values = measured.recent.values
+    estimate, low, high = (
+        np.stack([values[metric + end] for metric in METRICS], axis=-1)
+        for end in ("", "_lo", "_hi")
+    )
+    cohorts = np.stack([measured.cohorts] * 2, axis=-1)
+    shape = target.shape
+    days = shape[0]
+    verdicts = replay(
+        History(
+            has_population=recent.reshape(days, -1),
+            target=target.reshape(days, -1),
+            estimate=estimate.reshape(days, -1),
+            low=low.reshape(days, -1),
+            high=high.reshape(days, -1),
+            e_value=e_value.reshape(days, -1),
+            is_rejected=rejected.reshape(days, -1),
+            cohorts=cohorts.reshape(days, -1),
+            has_thin_stratum=measured.has_thin_stratum.reshape(days, -1),
+            evidence_half_width=levels.half_width[:, strategy].reshape(days, -1),
+        )
+    )
+    status, why = verdicts.status.reshape(shape), verdicts.why.reshape(shape)
+    alarm = np.full(shape, -1, dtype=np.int64)
+    _raise_wholes(measured, detected, status, why, alarm)
+    return Judged(status, why, unit, alarm, e_value)
+
+
+def _recent_population(population: Floats) -> Booleans:
+    counted = np.cumsum(population, axis=0)
+    before = np.zeros_like(counted)
+    before[POPULATION_DAYS:] = counted[:-POPULATION_DAYS]
+    return counted - before > 0
+
+
+def _units(measured: Measured, detected: Detected) -> Integers:
+    """Return the drift pool whose evidence speaks for each accuracy pool."""
+    pools, bets = measured.pools, detected.pools
+    unit = np.zeros(len(pools), dtype=np.int64)
+    unit[pools.own] = np.where(bets.own >= 0, bets.own, bets.whole)
+    is_multi = pools.whole >= 0
+    unit[pools.whole[is_multi]] = bets.whole[is_multi]
+    return unit
+
+
+def _raise_wholes(
+    measured: Measured, detected: Detected, status: Codes, why: Codes, alarm: Integers
+) -> None:
+    pools, bets = measured.pools, detected.pools
+    for lane in np.flatnonzero((pools.whole >= 0) & (bets.own >= 0)):
+        whole, channel = pools.whole[lane], bets.own[lane]
+        raised = detected.is_rejected[:, channel] & (status[:, whole] > NEEDS_AUDIT)
+        raised &= status[:, whole] != NOT_MONITORED
+        status[:, whole][raised] = NEEDS_AUDIT
+        why[:, whole][raised] = WHYS.index("rejected")
+        alarm[:, whole][raised] = channel
+
+
+def status_table(
+    panel: Panel,
+    measured: Measured,
+    detected: Detected,
+    levels: Levels,
+    registry: tuple[pd.DataFrame, pd.DataFrame],
+    start: int,
+) -> pd.DataFrame:
+    """Return `strategy_status_days`: every registered strategy and channel on every day."""
+    judged = judge_pools(panel, measured, detected, levels)
+    strategies, channels = registry
+    known = {(row.strategy_id, row.channel): row.Index for row in measured.pools.table.itertuples()}
+    lag = _mean_lag(panel)
+    rows: list[Record] = []
+    for strategy in strategies.sort_values("strategy_id").to_dict("records"):
+        name = strategy["strategy_id"]
+        its = set(channels.loc[channels["strategy_id"] == name, "channel"])
+        its |= {channel for owner, channel in known if owner == name and channel != ALL}
+        seen = [channel for channel in sorted(its) if (name, channel) in known]
+        for channel in [ALL, *sorted(its)]:
+            pool = known.get((name, channel))
+            if channel == ALL and pool is None and len(seen) == 1:
+                pool = known[name, seen[0]]
+            if pool is None:
+                rows += _silent_rows(panel, strategy, channel, start)
+            else:
+                book = _Book(panel, measured, detected, levels, judged, lag)
+                rows += _pool_rows(book, strategy, channel, pool, start)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+Record = dict[Hashable, Any]
+COLUMNS = [
+    "strategy_id", "channel", "date", "precision_status", "recall_status", "status", "metric",
+    "since", "reason", "suspected_cause", "estimate", "estimate_lo", "estimate_hi", "goal",
+    "e_value", "is_recovered", "matured_through", "labels_needed", "decidable_on", "next_action",
+    "owner_team",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Book:
+    panel: Panel
+    measured: Measured
+    detected: Detected
+    levels: Levels
+    judged: Judged
+    lag: Floats
+
+
+def _mean_lag(panel: Panel) -> Floats:
+    """Return the mean days from decision to verdict of the labels known by each day."""
+    known = panel.draws["known"].to_numpy(dtype=np.int64)
+    lag = known - panel.draws["day"].to_numpy(dtype=np.int64)
+    count = np.cumsum(np.bincount(known, minlength=panel.days))
+    return np.cumsum(np.bincount(known, lag, minlength=panel.days)) / np.maximum(count, 1)
+
+
+def _silent_rows(panel: Panel, strategy: Record, channel: str, start: int) -> list[Record]:
+    is_judged = strategy["strategy_id"] in set(panel.strategies["strategy_id"])
+    reason = "it has decided nothing" if is_judged else f"the strategy is {strategy['lifecycle']}"
+    action = (
+        "check that its decisions are delivered, or retire it"
+        if is_judged
+        else "nothing while it does not decide"
+    )
+    dates = panel.dates()
+    row: Record = dict.fromkeys(COLUMNS) | {
+        "strategy_id": strategy["strategy_id"],
+        "channel": channel,
+        "precision_status": "not_monitored",
+        "recall_status": "not_monitored",
+        "status": "not_monitored",
+        "metric": "precision",
+        "since": dates[start],
+        "reason": reason,
+        "is_recovered": False,
+        "labels_needed": 0,
+        "next_action": action,
+        "owner_team": strategy["owner_team"],
+    }
+    return [row | {"date": date} for date in dates[start:]]
+
+
+def _pool_rows(book: _Book, strategy: Record, channel: str, pool: int, start: int) -> list[Record]:
+    judged, dates = book.judged, book.panel.dates()
+    status = judged.status[:, pool]
+    metric = worse(status[:, 0], status[:, 1], judged.e_value[:, pool])
+    overall = np.take_along_axis(status, metric[:, None].astype(np.int64), axis=1)[:, 0]
+    changed = np.flatnonzero(np.r_[True, overall[1:] != overall[:-1]])
+    since = changed[np.searchsorted(changed, np.arange(len(overall)), side="right") - 1]
+    rows = []
+    for day in range(start, book.panel.days):
+        which = int(metric[day])
+        facts = _facts(book, strategy, pool, day, which)
+        words: Words = describe(facts)
+        through = book.measured.matured_through[day, pool]
+        rows.append(
+            {
+                "strategy_id": strategy["strategy_id"],
+                "channel": channel,
+                "date": dates[day],
+                "precision_status": STATUSES[status[day, 0]],
+                "recall_status": STATUSES[status[day, 1]],
+                "status": STATUSES[overall[day]],
+                "metric": METRICS[which],
+                "since": facts.since or dates[since[day]],
+                "reason": words.reason,
+                "suspected_cause": None,
+                "estimate": facts.estimate,
+                "estimate_lo": facts.low,
+                "estimate_hi": facts.high,
+                "goal": facts.goal,
+                "e_value": facts.e_value,
+                "is_recovered": False,
+                "matured_through": dates[through] if through >= 0 else None,
+                "labels_needed": words.labels_needed,
+                "decidable_on": words.decidable_on,
+                "next_action": words.next_action,
+                "owner_team": strategy["owner_team"],
+            }
+        )
+    return rows
+
+
+def _facts(book: _Book, strategy: Record, pool: int, day: int, metric: int) -> Facts:
+    measured, detected, judged = book.measured, book.detected, book.judged
+    name = METRICS[metric]
+    why = WHYS[judged.why[day, pool, metric]]
+    values = measured.recent.values
+    alarm = int(judged.alarm[day, pool, metric])
+    unit = alarm if alarm >= 0 else int(judged.unit[pool])
+    owner = int(measured.pools.table["strategy"].to_numpy()[pool])
+    began = int(detected.most_likely_start[day, unit, metric])
+    date = book.panel.dates()[day]
+    labelled = (measured.recent.labelled_fired if metric == 0 else measured.recent.labelled)[
+        day, pool
+    ]
+    cohorts = int(measured.cohorts[day, pool])
+    return Facts(
+        metric=name,
+        why=why,
+        date=date.date(),
+        estimate=float(values[name][day, pool]),
+        low=float(values[f"{name}_lo"][day, pool]),
+        high=float(values[f"{name}_hi"][day, pool]),
+        goal=float(book.levels.goal[day, owner, metric]),
+        target=float(book.levels.target[day, owner, metric]),
+        half_width=float(book.levels.half_width[day, owner, metric]),
+        e_value=float(detected.e_value[day, unit, metric]),
+        labelled=float(labelled),
+        daily=float(labelled) / max(cohorts, 1),
+        cohorts=cohorts,
+        lag_days=float(book.lag[day]),
+        since=book.panel.dates()[began].date() if why in ON_EVIDENCE and began >= 0 else None,
+        null_reason=measured.recent.reasons[f"{name}_null_reason"][day, pool],
+        goal_reason=book.levels.reasons.get((str(strategy["strategy_id"]), name)),
+        alarm=detected.pools.table["channel"].to_numpy()[alarm] if alarm >= 0 else None,
+    )

@@ -1,0 +1,1 @@
+"""Policy as code: the register of strategies, typed, loaded from YAML, linted."""

@@ -1,0 +1,29 @@
+"""Where things are and which engine runs the marts: `GOVERNANCE_*` variables, then defaults."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from governance_pipeline.paths import Paths
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+DBT_PROJECT = PROJECT_ROOT / "dbt_project"
+EXPECTATIONS = PROJECT_ROOT / "expectations"
+
+
+class Settings(BaseSettings):
+    """What an operator may set; everything else is in the home's `governance.yaml`."""
+
+    model_config = SettingsConfigDict(env_prefix="GOVERNANCE_", frozen=True)
+
+    home: Path = Field(Path(".governance"), description="The folder that holds all state.")
+    engine: Literal["duckdb"] = Field("duckdb", description="The engine dbt runs on.")
+    memory_limit: str = Field("1GB", description="DuckDB's memory limit, e.g. 1GB.")
+    threads: int = Field(2, ge=1, description="Threads DuckDB may use.")
+
+    @property
+    def paths(self) -> Paths:
+        """The home's folders, absolute, so that they hold in any working directory."""
+        return Paths(self.home.expanduser().resolve())

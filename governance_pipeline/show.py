@@ -1,0 +1,238 @@
+"""What people read in the terminal, from the published snapshot; nothing is computed here."""
+
+import datetime as dt
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from governance_pipeline.adapters.serving import ask, serving_connection
+from governance_pipeline.errors import InputError
+from governance_pipeline.paths import Paths
+from governance_pipeline.running import RunReport
+
+WIDTH = 100
+STYLE = {
+    "needs_audit": "bold red",
+    "watch": "yellow",
+    "insufficient_evidence": "magenta",
+    "immature": "cyan",
+    "healthy": "green",
+    "not_monitored": "dim",
+}
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def _console() -> Console:
+    return Console(width=WIDTH, highlight=False)
+
+
+def status(paths: Paths, *, as_json: bool, everything: bool = False) -> None:
+    """Print the newest verdict on every strategy, what matters first."""
+    with serving_connection(paths.published) as connection:
+        rows = ask(
+            connection,
+            "select * from strategy_status where channel = 'all' or $everything",
+            {"everything": everything},
+        )
+        accuracy = ask(
+            connection,
+            "select strategy_id, channel, precision, precision_lo, precision_hi, recall, recall_lo,"
+            " recall_hi from strategy_accuracy where window_kind = '28d' qualify row_number() over"
+            " (partition by strategy_id, channel order by window_end desc, version desc) = 1",
+        )
+    if as_json:
+        _print_json(rows)
+        return
+    table = rows.merge(accuracy, on=["strategy_id", "channel"], how="left", sort=False)
+    _console().print(_status_table(table, everything))
+    counts = rows.loc[rows["channel"] == "all", "status"].value_counts()
+    said = ", ".join(f"{counts[name]} {name}" for name in STYLE if name in counts)
+    day = pd.Timestamp(rows["date"].max()).date() if len(rows) else "never"
+    _console().print(f"{int(counts.sum())} strategies as of {day}: {said}")
+
+
+def explain(paths: Paths, strategy: str, *, as_json: bool) -> None:
+    """Print one strategy's verdict with the figures behind it."""
+    with serving_connection(paths.published) as connection:
+        known = ask(connection, "select * from dim_strategies where strategy_id = $id", strategy)
+        if known.empty:
+            raise InputError(_unknown(connection, strategy))
+        current = ask(connection, "select * from strategy_status where strategy_id = $id", strategy)
+        accuracy = ask(
+            connection,
+            "select * from strategy_accuracy where strategy_id = $id and window_kind = '28d'"
+            " order by window_end, version",
+            strategy,
+        )
+        drift = ask(
+            connection,
+            "select * from strategy_drift where strategy_id = $id order by date",
+            strategy,
+        )
+    if as_json:
+        click.echo(json.dumps({"strategy": _records(known)[0], "status": _records(current)}))
+        return
+    _explain(known.iloc[0], current, accuracy, drift)
+
+
+def query(paths: Paths, sql: str, *, as_json: bool, limit: int) -> None:
+    """Print the answer to one statement over the published views."""
+    with serving_connection(paths.published) as connection:
+        rows = ask(connection, sql)
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table(*[str(column) for column in rows.columns], box=None, pad_edge=False)
+    for values in rows.head(limit).itertuples(index=False):
+        table.add_row(*["" if _is_null(value) else str(value) for value in values])
+    Console(highlight=False).print(table)
+    if len(rows) > limit:
+        click.echo(f"{limit} of {len(rows)} rows; --limit shows more")
+
+
+def run_report(report: RunReport) -> None:
+    """Print what did not hold in a run, and where to look at it."""
+    for failure in report.failures:
+        click.echo(f"Error: {failure}", err=True)
+    for check in report.failed_checks:
+        click.echo(f"check failed: {check}; its page in `make ui` lists the rows and the rule")
+
+
+def where_to_look(paths: Paths, next_day: dt.date) -> None:
+    """Print the next commands a newcomer may want."""
+    shown = paths.root if paths.root.name != ".governance" else Path(".governance")
+    click.echo(
+        "\nWhere to look next:\n"
+        "  governance explain affiliate-spam-creator-block   one verdict and its evidence\n"
+        "  make ui                                           the catalog at 127.0.0.1:3000\n"
+        f"  governance run --date {next_day}                the next day, already delivered\n"
+        f"  {shown}/published/serve.duckdb                 every table, for any DuckDB client"
+    )
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Return values as a row of bars, a blank for a null.
+
+    >>> sparkline([0.0, 0.5, float("nan"), 1.0])
+    '▁▅ █'
+    """
+    known = [v for v in values if not math.isnan(v)]
+    if not known:
+        return ""
+    low, span = min(known), max(known) - min(known) or 1.0
+    return "".join(
+        " " if math.isnan(v) else BARS[round((v - low) / span * (len(BARS) - 1))] for v in values
+    )
+
+
+def _status_table(rows: pd.DataFrame, everything: bool) -> Table:
+    table = Table(box=None, pad_edge=False, width=WIDTH)
+    table.add_column("strategy", no_wrap=True)
+    if everything:
+        table.add_column("channel", no_wrap=True)
+    for name in ("status", "metric", "since"):
+        table.add_column(name, no_wrap=True)
+    for name in ("precision", "recall"):
+        table.add_column(name, no_wrap=True, justify="right")
+    for row in rows.to_dict("records"):
+        cells = [str(row["strategy_id"])] + ([str(row["channel"])] if everything else [])
+        table.add_row(
+            *cells,
+            Text(str(row["status"]), style=STYLE[str(row["status"])]),
+            _text(row.get("metric")),
+            _text(_day(row.get("since"))),
+            _interval(row, "precision"),
+            _interval(row, "recall"),
+        )
+    return table
+
+
+def _explain(
+    known: pd.Series[Any], current: pd.DataFrame, accuracy: pd.DataFrame, drift: pd.DataFrame
+) -> None:
+    console = _console()
+    pooled = current.loc[current["channel"] == "all"].iloc[0]
+    console.print(f"[bold]{known['strategy_id']}[/bold]  {known['name']}")
+    console.print(str(known["description"]), style="dim")
+    console.print(
+        f"{known['action']} {known['kind']} for policy {known['policy']}, owned by "
+        f"{known['owner_team']}, {known['lifecycle']}, version {known['current_version']}\n"
+    )
+    console.print(Text(str(pooled["status"]), style=STYLE[str(pooled["status"])]), end="  ")
+    console.print(str(pooled["reason"]))
+    console.print(f"next: {pooled['next_action']}\n")
+    for metric in ("precision", "recall"):
+        _explain_metric(console, metric, pooled, accuracy, drift)
+    others = current.loc[current["channel"] != "all"]
+    for row in others.to_dict("records") if len(others) > 1 else []:
+        console.print(f"  on {row['channel']}: {row['status']}  {row['reason']}")
+
+
+def _explain_metric(
+    console: Console,
+    metric: str,
+    pooled: pd.Series[Any],
+    accuracy: pd.DataFrame,
+    drift: pd.DataFrame,
+) -> None:
+    history = accuracy.loc[accuracy["channel"] == "all"].drop_duplicates("window_end", keep="last")
+    evidence = drift.loc[(drift["metric"] == metric) & (drift["channel"] == "all")]
+    if history.empty:
+        return
+    last = history.iloc[-1].to_dict()
+    weekly = history.iloc[::-3].iloc[::-1]
+    console.print(f"[bold]{metric:10}[/bold] {pooled[f'{metric}_status']}")
+    console.print(f"  28 days    {_interval(last, metric)}   {sparkline(list(weekly[metric]))}")
+    if len(evidence):
+        now = evidence.iloc[-1]
+        console.print(f"  goal       {now['goal']:.1%}, tolerance {now['tolerance']:.1%}")
+        logs = [math.log10(max(v, 1e-3)) for v in evidence["e_value"].iloc[::-3].iloc[::-1]]
+        console.print(f"  evidence   e = {now['e_value']:.3g}   {sparkline(logs)}")
+    console.print("")
+
+
+def _interval(row: dict[Any, Any], metric: str) -> str:
+    value, low, high = (row.get(f"{metric}{suffix}") for suffix in ("", "_lo", "_hi"))
+    if _is_null(value):
+        return "-"
+    assert value is not None and low is not None and high is not None
+    return f"{value:.3f} ({low:.2f}-{high:.2f})"
+
+
+def _unknown(connection: Any, strategy: str) -> str:
+    near = ask(
+        connection,
+        "select strategy_id from dim_strategies order by levenshtein(strategy_id, $id) limit 1",
+        strategy,
+    )
+    hint = f"; did you mean {near['strategy_id'].iloc[0]}?" if len(near) else ""
+    return f"no strategy {strategy} is registered{hint}"
+
+
+def _print_json(rows: pd.DataFrame) -> None:
+    for record in _records(rows):
+        click.echo(json.dumps(record))
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    return list(json.loads(rows.to_json(orient="records", date_format="iso", date_unit="s")))
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or bool(pd.isna(value))
+
+
+def _text(value: Any) -> str:
+    return "" if _is_null(value) else str(value)
+
+
+def _day(value: Any) -> Any:
+    return value if _is_null(value) else pd.Timestamp(value).date()

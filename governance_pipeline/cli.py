@@ -1,4 +1,7 @@
-"""`governance`: the pipeline from a shell. Exit code 0 done, 1 one expected failure, 2 wrong usage."""
+"""`governance`: the pipeline from a shell.
+
+Exit code 0 done, 1 an expected failure in one sentence, 2 wrong usage.
+"""
 
 import datetime as dt
 import json
@@ -79,7 +82,7 @@ def demo(settings: Settings, seed: int, days: int) -> None:
     from governance_pipeline.running import run_range
     from governance_pipeline.simulation import simulate
 
-    with _progress():
+    with Progress():
         paths = settings.paths
         last = DEMO_START + dt.timedelta(days=days - 1)
         remove_demo(paths)
@@ -131,7 +134,7 @@ def run(
         raise click.UsageError("give --date, or both --from and --to")
     begin, end = (date, date) if date else (first, last)
     assert begin is not None and end is not None
-    with _progress():
+    with Progress():
         report = run_range(settings, begin.date(), end.date())
     show.run_report(report)
     _exit_on_failure(report)
@@ -243,10 +246,11 @@ def import_(settings: Settings, source: Path, mapping: Path, overwrite: bool) ->
     click.echo(f"{len(written)} strategies written to {settings.paths.registry / 'strategies'}")
 
 
-class _progress:
+class Progress:
     """Prints what the pipeline says while it works, with the seconds since it began."""
 
     def __enter__(self) -> None:
+        """Begin to print."""
         began = time.monotonic()
 
         class Handler(logging.Handler):
@@ -260,6 +264,7 @@ class _progress:
         self._logger.addHandler(self._handler)
 
     def __exit__(self, *_: object) -> None:
+        """Stop printing."""
         self._logger.removeHandler(self._handler)
 
 
@@ -271,3 +276,7 @@ def _exit_on_failure(report: Any) -> None:
 def main() -> None:
     """Run the command line."""
     cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,14 +1,14 @@
 """The failures a user can meet, as a tree; each message says what is wrong and what to do.
 
-    GovernanceError
-    |-- InputError             a value handed to a function or a command is out of its range
-    |-- RegistryError          the registry's YAML is unreadable, invalid or fails its lint
-    |-- SourceError            governance.yaml points at something that is not there or cannot be mapped
-    |-- DeliveryError          a delivered file cannot be read as its feed
-    |-- ExpectationFileError   a suite in expectations/ is malformed
-    |-- WarehouseError         the warehouse is missing, or a table of it is
-    |-- LockedError            another run is writing; the message says which
-    `-- PublishError           a snapshot could not be built or found
+GovernanceError
+|-- InputError             a value handed to a function or a command is out of its range
+|-- RegistryError          the registry's YAML is unreadable, invalid or fails its lint
+|-- SourceError            governance.yaml points at something that is not there or cannot be mapped
+|-- DeliveryError          a delivered file cannot be read as its feed
+|-- ExpectationFileError   a suite in expectations/ is malformed
+|-- WarehouseError         the warehouse is missing, or a table of it is
+|-- LockedError            another run is writing; the message says which
+`-- PublishError           a snapshot could not be built or found
 """
 
 

@@ -1,9 +1,11 @@
 """`governance run`: the same jobs that the schedule launches, in this process, in the same log."""
 
+import contextlib
 import datetime as dt
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import dagster as dg
 from dagster._core.storage.tags import (
@@ -90,9 +92,11 @@ def _execute(
 ) -> dg.ExecuteInProcessResult:
     # Dagster repeats every event on the console; people are told by `say`, the page keeps the rest.
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
-    return definitions.resolve_job_def(job).execute_in_process(
-        instance=instance, tags=tags, run_config=QUIET, raise_on_error=False
-    )
+    console = Path(instance.root_directory) / "console.log"
+    with console.open("a") as log, contextlib.redirect_stdout(log):
+        return definitions.resolve_job_def(job).execute_in_process(
+            instance=instance, tags=tags, run_config=QUIET, raise_on_error=False
+        )
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> list[str]:

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pandas as pd
@@ -16,7 +16,9 @@ from rich.text import Text
 from governance_pipeline.adapters.serving import ask, serving_connection
 from governance_pipeline.errors import InputError
 from governance_pipeline.paths import Paths
-from governance_pipeline.running import RunReport
+
+if TYPE_CHECKING:
+    from governance_pipeline.running import RunReport
 
 WIDTH = 100
 STYLE = {
@@ -98,7 +100,7 @@ def query(paths: Paths, sql: str, *, as_json: bool, limit: int) -> None:
         click.echo(f"{limit} of {len(rows)} rows; --limit shows more")
 
 
-def run_report(report: RunReport) -> None:
+def run_report(report: "RunReport") -> None:
     """Print what did not hold in a run, and where to look at it."""
     for failure in report.failures:
         click.echo(f"Error: {failure}", err=True)
@@ -156,7 +158,7 @@ def _status_table(rows: pd.DataFrame, everything: bool) -> Table:
 
 
 def _explain(
-    known: pd.Series[Any], current: pd.DataFrame, accuracy: pd.DataFrame, drift: pd.DataFrame
+    known: "pd.Series[Any]", current: pd.DataFrame, accuracy: pd.DataFrame, drift: pd.DataFrame
 ) -> None:
     console = _console()
     pooled = current.loc[current["channel"] == "all"].iloc[0]
@@ -179,7 +181,7 @@ def _explain(
 def _explain_metric(
     console: Console,
     metric: str,
-    pooled: pd.Series[Any],
+    pooled: "pd.Series[Any]",
     accuracy: pd.DataFrame,
     drift: pd.DataFrame,
 ) -> None:

@@ -76,7 +76,7 @@ def _engine(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _commit_without_waiting_for_the_disk(connection: Any, _record: Any) -> None:
-        # WAL with NORMAL survives a crash of the process; only a power cut can lose the last events.
+        # WAL with NORMAL survives a crash of the process; a power cut may lose the last events.
         connection.execute("PRAGMA synchronous=NORMAL")
 
     return engine

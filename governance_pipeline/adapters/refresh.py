@@ -43,10 +43,7 @@ def plan_refresh(paths: Paths) -> RefreshPlan:
     """
     found = manifests.read_all(paths.lake)
     now = pd.DataFrame(
-        [
-            (m.feed, m.channel, m.delivery_date.isoformat(), m.token)
-            for m in found
-        ]
+        [(m.feed, m.channel, m.delivery_date.isoformat(), m.token) for m in found]
         + [("registry", "", "", applied_hash(paths.lake) or "")],
         columns=["feed", "channel", "delivery_date", "token"],
     )
@@ -54,7 +51,10 @@ def plan_refresh(paths: Paths) -> RefreshPlan:
     is_full = before.empty
     merged = now.merge(before, on=["feed", "channel", "delivery_date"], how="left")
     stale = merged["token_x"] != merged["token_y"]
-    changed = {tuple(row) for row in now.loc[stale.to_numpy(), ["feed", "channel", "delivery_date"]].to_numpy()}
+    changed = {
+        tuple(row)
+        for row in now.loc[stale.to_numpy(), ["feed", "channel", "delivery_date"]].to_numpy()
+    }
     touched = {
         day
         for m in found

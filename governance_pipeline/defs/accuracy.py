@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import dagster as dg
 
 from governance_pipeline.adapters import judging
-from governance_pipeline.defs.resources import Home
 from governance_pipeline.defs.reporting import report_strategies
+from governance_pipeline.defs.resources import Home
 
 JUDGES = {
     "strategy_accuracy": "Precision, recall and their kin with intervals, per strategy, version, "
@@ -15,8 +15,14 @@ JUDGES = {
     "strategy_status": "What is to be done about each strategy now; its history is "
     "`strategy_status_days`.",
 }
-READS = ("int_audit_frame", "int_audit_draws", "fct_audit_population", "fct_audit_labels",
-         "fct_strategy_days", "dim_strategies")
+READS = (
+    "int_audit_frame",
+    "int_audit_draws",
+    "fct_audit_population",
+    "fct_audit_labels",
+    "fct_strategy_days",
+    "dim_strategies",
+)
 
 
 def judgement_asset() -> dg.AssetsDefinition:

@@ -1,9 +1,15 @@
-"""Jobs, schedules and the sensor that starts the judgement when intake has ended, however it ended."""
+"""Jobs, schedules, and the sensors that start the judgement when intake ends, however it ends."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster import DagsterRunStatus
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition as AssetJob,
+    )
 
 JUDGED_BY_COMMAND = "governance/judged_by_command"
 """Tag of a run whose judgement the command line launches itself."""
@@ -11,7 +17,7 @@ JUDGED_BY_COMMAND = "governance/judged_by_command"
 ENDED = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
 
 
-def intake_job(partitions: dg.PartitionsDefinition[str]) -> dg.UnresolvedAssetJobDefinition:
+def intake_job() -> "AssetJob":
     """Return the job that takes deliveries to marts; daily, and in one run over a range."""
     return dg.define_asset_job(
         "intake_and_marts",
@@ -22,7 +28,7 @@ def intake_job(partitions: dg.PartitionsDefinition[str]) -> dg.UnresolvedAssetJo
     )
 
 
-def judgement_job() -> dg.UnresolvedAssetJobDefinition:
+def judgement_job() -> "AssetJob":
     """Return the job that judges and publishes; it selects no strategy check on purpose."""
     return dg.define_asset_job(
         "judge_and_publish",
@@ -32,7 +38,8 @@ def judgement_job() -> dg.UnresolvedAssetJobDefinition:
 
 
 def schedules(
-    intake: dg.UnresolvedAssetJobDefinition, judgement: dg.UnresolvedAssetJobDefinition,
+    intake: "AssetJob",
+    judgement: "AssetJob",
     partitions: dg.DailyPartitionsDefinition,
 ) -> list[dg.ScheduleDefinition]:
     """Return yesterday's intake at 06:00 UTC and the judgement's deadline at 09:00 UTC."""
@@ -60,17 +67,15 @@ def schedules(
     return [daily_intake, deadline]
 
 
-def judgement_sensors(
-    intake: dg.UnresolvedAssetJobDefinition, judgement: dg.UnresolvedAssetJobDefinition
-) -> Sequence[dg.SensorDefinition]:
+def judgement_sensors(intake: "AssetJob", judgement: "AssetJob") -> Sequence[dg.SensorDefinition]:
     """Return one sensor per way an intake run can end."""
     return [_sensor(status, intake, judgement) for status in ENDED]
 
 
 def _sensor(
     status: DagsterRunStatus,
-    intake: dg.UnresolvedAssetJobDefinition,
-    judgement: dg.UnresolvedAssetJobDefinition,
+    intake: "AssetJob",
+    judgement: "AssetJob",
 ) -> dg.SensorDefinition:
     @dg.run_status_sensor(
         run_status=status,

@@ -15,7 +15,7 @@ def build_definitions(
 ) -> dg.Definitions:
     """Return the whole pipeline for one home; without a registry it has no strategies yet."""
     partitions = daily(calendar.start, calendar.end)
-    taking_in = automation.intake_job(partitions)
+    taking_in = automation.intake_job()
     judging = automation.judgement_job()
     paths = settings.paths
     register = [] if registry is None else strategies.strategy_specs(registry)
@@ -38,8 +38,6 @@ def build_definitions(
             "home": Home(
                 root=str(paths.root), memory_limit=settings.memory_limit, threads=settings.threads
             ),
-            "dbt": transform.dbt_resource(
-                paths.warehouse, settings.memory_limit, settings.threads
-            ),
+            "dbt": transform.dbt_resource(paths.warehouse, settings.memory_limit, settings.threads),
         },
     )

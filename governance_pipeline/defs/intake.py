@@ -114,7 +114,7 @@ def registry_asset() -> dg.AssetsDefinition:
             )
         ],
     )
-    def registry(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult[None]:
+    def registry(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Every strategy, its owners, goals and versions, validated and hashed."""
         applied = registry_store.apply_or_keep(home.paths.registry, home.paths.lake)
         return dg.MaterializeResult(
@@ -152,9 +152,7 @@ def _metadata(outcomes: Sequence[Manifest]) -> dict[str, Any]:
     }
 
 
-def _check_results(
-    key: dg.AssetKey, outcomes: Sequence[Manifest]
-) -> Iterator[dg.AssetCheckResult]:
+def _check_results(key: dg.AssetKey, outcomes: Sequence[Manifest]) -> Iterator[dg.AssetCheckResult]:
     lost = [o for o in outcomes if o.rows_delivered != o.rows_accepted + o.rows_quarantined]
     refused = [o for o in outcomes if o.state == "refused"]
     yield dg.AssetCheckResult(

@@ -111,9 +111,13 @@ def _numbers(verdicts: Judgement) -> pd.DataFrame:
 
 def _metric_verdict(metric: str, status: pd.DataFrame, numbers: pd.DataFrame) -> Verdict:
     rank = {name: place for place, name in enumerate(STATUSES)}
-    worst = status.assign(
-        rank=status[f"{metric}_status"].map(rank), is_pooled=status["channel"] != "all"
-    ).sort_values(["rank", "is_pooled"], kind="stable").iloc[0]
+    worst = (
+        status.assign(
+            rank=status[f"{metric}_status"].map(rank), is_pooled=status["channel"] != "all"
+        )
+        .sort_values(["rank", "is_pooled"], kind="stable")
+        .iloc[0]
+    )
     said = str(worst[f"{metric}_status"])
     newest = numbers[numbers["date"] == numbers["date"].max()]
     metadata: dict[str, Any] = {"status": said, "channel": str(worst["channel"])}
@@ -129,9 +133,7 @@ def _metric_verdict(metric: str, status: pd.DataFrame, numbers: pd.DataFrame) ->
             "since": "" if pd.isna(since) else str(pd.Timestamp(since).date()),
             "labels_needed": int(worst["labels_needed"]),
         }
-    return Verdict(
-        said in PASSING, SEVERITY.get(said, dg.AssetCheckSeverity.WARN), said, metadata
-    )
+    return Verdict(said in PASSING, SEVERITY.get(said, dg.AssetCheckSeverity.WARN), said, metadata)
 
 
 def _numbers_shown(name: str, metric: str, row: Mapping[Any, Any]) -> dict[str, Any]:

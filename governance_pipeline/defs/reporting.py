@@ -45,9 +45,7 @@ def report_strategies(instance: dg.DagsterInstance, paths: Paths, verdicts: Judg
     return changed
 
 
-def _report_days(
-    instance: dg.DagsterInstance, strategy_id: str, page: Page, through: str
-) -> str:
+def _report_days(instance: dg.DagsterInstance, strategy_id: str, page: Page, through: str) -> str:
     key = asset_key(strategy_id)
     for row in page.days.to_dict("records"):
         day = pd.Timestamp(row["date"]).date()

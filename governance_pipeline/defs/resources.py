@@ -30,5 +30,7 @@ class Home(dg.ConfigurableResource):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Home"]:
         """Hold the writer's lock as long as the run lasts."""
         run = context.run
-        with writer_lock(self.paths, f"run {run.run_id[:8]} of {run.job_name}" if run else "a check"):
+        with writer_lock(
+            self.paths, f"run {run.run_id[:8]} of {run.job_name}" if run else "a check"
+        ):
             yield self

@@ -19,6 +19,7 @@ CHECKS = {
     "labels": "Enough labels came back to say so.",
 }
 
+
 def asset_key(strategy_id: str) -> dg.AssetKey:
     """Return a strategy's key, which survives a change of its channels."""
     return dg.AssetKey(["strategies", strategy_id.replace("-", "_")])

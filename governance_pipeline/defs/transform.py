@@ -36,6 +36,8 @@ class Translator(DagsterDbtTranslator):
     ) -> dg.AssetSpec:
         """Return the model's asset, its sources replaced by the assets that fill them."""
         spec = super().get_asset_spec(manifest, unique_id, project)
+        if unique_id not in manifest["nodes"]:
+            return spec
         sources = [
             manifest["sources"][node]["name"]
             for node in manifest["nodes"][unique_id]["depends_on"]["nodes"]
@@ -88,9 +90,7 @@ def dbt_marts() -> dg.AssetsDefinition:
     """Return the dbt project as assets."""
 
     @dbt_assets(manifest=prepared_manifest(), dagster_dbt_translator=Translator(), name="dbt_marts")
-    def marts(
-        context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home
-    ) -> Iterator[Any]:
+    def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home) -> Iterator[Any]:
         """Recompute exactly the decision days that deliveries touched since they were last built."""
         plan = refresh.plan_refresh(home.paths)
         if plan.is_empty:
@@ -113,5 +113,8 @@ def dbt_resource(warehouse: Path, memory_limit: str, threads: int) -> DbtCliReso
     os.environ["GOVERNANCE_MEMORY_LIMIT"] = memory_limit
     os.environ["GOVERNANCE_THREADS"] = str(threads)
     return DbtCliResource(
-        project_dir=str(DBT_PROJECT), profiles_dir=str(DBT_PROJECT), global_config_flags=["--quiet"]
+        project_dir=str(DBT_PROJECT),
+        profiles_dir=str(DBT_PROJECT),
+        # The one of this environment, whether or not somebody activated it.
+        dbt_executable=str(Path(sys.executable).with_name("dbt")),
     )

@@ -21,6 +21,7 @@ from governance_pipeline.domain.intervals import (
 )
 from governance_pipeline.domain.tallies import (
     Tallies,
+    check_tallies,
     effective_labels,
     kish_labels,
     merge_unlabelled,
@@ -71,6 +72,9 @@ def estimate(
         needs_even_weights: Whether (or in which rows) an estimate is null where Kish's n of the
             strata it uses is under 50 or under 0.4 n, as heavy-tailed weights demand.
 
+    Raises:
+        InputError: If a count is NaN or negative, k > n, or n > N.
+
     Source:
         Sarndal, Swensson and Wretman, "Model Assisted Survey Sampling" (1992) for the stratified
         estimates; see `intervals` for the limits.
@@ -85,6 +89,7 @@ def estimate(
     >>> [round(float(v[0]), 6) for v in (recall.value, recall.low, recall.high)]
     [0.747899, 0.321446, 0.855432]
     """
+    check_tallies(tallies)
     merged = merge_unlabelled(tallies)
     is_fired = np.broadcast_to(merged.is_fired, merged.population.shape)
     share, (low, high) = _shares(merged)

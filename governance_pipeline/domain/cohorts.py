@@ -151,7 +151,7 @@ def window_sums(
         mask &= np.cumsum(mask[::-1], axis=0)[::-1] <= WINDOW
         mask[: max(0, day + 1 - LOOKBACK)] = False
         changed = included[: day + 1] != mask
-        for cohort in np.flatnonzero(changed.any(axis=1)):
+        for cohort in np.flatnonzero(changed.any(axis=1)).tolist():
             which = np.flatnonzero(changed[cohort])
             sign = np.where(mask[cohort, which], 1.0, -1.0)[:, None]
             sums[:, which] += sign * tallies[cohort][:, which]
@@ -250,6 +250,5 @@ def as_tallies(sums: Floats, is_fired: Booleans, *, by_reach: bool = False) -> T
     w, squares, w_events, event_squares = (
         np.where(empty, 0.0, v) for v in (w, squares, w_events, event_squares)
     )
-    return Tallies(
-        population, labelled, events, is_fired, Weights(w, squares, w_events, event_squares)
-    )
+    weights = Weights(w, squares, w_events, event_squares)
+    return Tallies(population, labelled, events, is_fired, weights, by_reach)

@@ -9,12 +9,15 @@ import pandas as pd
 
 from governance_pipeline.domain.betting import log_bets
 from governance_pipeline.domain.cohorts import build_cohorts
-from governance_pipeline.domain.drift import accumulate, weekly_starts
+from governance_pipeline.domain.drift import Evidence, accumulate, weekly_starts
 from governance_pipeline.domain.fleet import reject_over_time, slots_for
-from governance_pipeline.domain.gates import build_gates
+from governance_pipeline.domain.gates import Gates, build_gates
 from governance_pipeline.domain.goals import METRICS, Levels
 from governance_pipeline.domain.intervals import Booleans, Floats, Integers
 from governance_pipeline.domain.panel import Panel, Pools
+
+YEAR = 365
+RUN_ON = 60
 
 
 @dataclass(frozen=True)
@@ -29,31 +32,51 @@ class Detected:
 
 
 def detect(panel: Panel, pools: Pools, levels: Levels, start: int) -> Detected:
-    """Bet against every goal from day `start` on, and reject by e-BH over the fleet's slots."""
+    """Bet against every goal from day `start` on, and reject by e-BH over the fleet's slots.
+
+    Each year from `start` is a family of its own, with its own starts and slots; at its end its
+    bets run on for 60 days without new starts. What was rejected stays so.
+    """
     shape = (panel.days, len(pools), len(METRICS))
     targets = levels.target[:, pools.table["strategy"].to_numpy()]
     cohorts = build_cohorts(panel, pools)
     gates = build_gates(cohorts, start)
     bets = log_bets(panel, pools, cohorts, gates, targets)
-    is_start = weekly_starts(gates.first_day, gates.restarts)
+    has_goal = ~np.isnan(targets)
+    judged = has_goal.any(axis=0)
+    slots = slots_for(int(judged.sum()))
+    e_value, frozen = np.where(has_goal, 1.0, np.nan), np.full(shape, np.nan)
+    rejected, likely = np.zeros(shape, dtype=bool), np.full(shape, -1, dtype=np.int64)
+    for begin in range(start, panel.days, YEAR):
+        part = slice(begin, min(panel.days, begin + YEAR + RUN_ON))
+        evidence = _family(bets[part], gates, part)
+        values = np.where(has_goal[part], evidence.e_value, np.nan)
+        hits, stopped = reject_over_time(values[:, judged], slots)
+        rejected[part, judged] |= hits
+        rejected[part.stop :, judged] |= hits[-1]
+        frozen[part, judged] = stopped
+        # In the year's own days its evidence is what is shown.
+        own = slice(begin, min(panel.days, begin + YEAR))
+        e_value[own], likely[own] = values[:YEAR], evidence.most_likely_start[:YEAR]
+    return Detected(pools, e_value, frozen, rejected, likely)
+
+
+def _family(bets: Floats, gates: Gates, part: slice) -> Evidence:
+    """Return one year's evidence, each (days, pools, metrics); starts are days of the panel."""
+    days, pools, metrics, lams = bets.shape
+    restarts = gates.restarts[part].copy()
+    restarts[0] = False
+    is_start = weekly_starts(np.maximum(gates.first_day - part.start, 0), restarts)
+    is_start[YEAR:] = False
     evidence = accumulate(
-        bets.reshape(panel.days, -1, bets.shape[-1]),
-        np.repeat(is_start, len(METRICS), axis=1),
-        np.repeat(gates.restarts, len(METRICS), axis=1),
+        bets.reshape(days, pools * metrics, lams),
+        np.repeat(is_start, metrics, axis=1),
+        np.repeat(restarts, metrics, axis=1),
     )
-    e_value = np.where(np.isnan(targets), np.nan, evidence.e_value.reshape(shape))
-    slots = slots_for(int((~np.isnan(targets)).any(axis=0).sum()))
-    judged = (~np.isnan(targets)).any(axis=0).ravel()
-    rejected = np.zeros((panel.days, len(judged)), dtype=bool)
-    frozen = np.full(rejected.shape, np.nan)
-    flat = e_value.reshape(panel.days, -1)[:, judged]
-    rejected[:, judged], frozen[:, judged] = reject_over_time(flat, slots)
-    return Detected(
-        pools,
-        e_value,
-        frozen.reshape(shape),
-        rejected.reshape(shape),
-        evidence.most_likely_start.reshape(shape),
+    likely = evidence.most_likely_start
+    return Evidence(
+        evidence.e_value.reshape(days, pools, metrics),
+        np.where(likely >= 0, likely + part.start, -1).reshape(days, pools, metrics),
     )
 
 

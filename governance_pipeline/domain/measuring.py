@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from governance_pipeline.domain.accuracy import METRICS, Estimate, estimate
 from governance_pipeline.domain.bets import event_rates
 from governance_pipeline.domain.cohorts import (
+    NEVER,
     WINDOW,
     Cohorts,
     Layout,
@@ -83,18 +84,19 @@ def measure(panel: Panel, pools: Pools, targets: Floats) -> Measured:
         np.full(shape, -1, dtype=np.int64),
         np.zeros((*shape, 2), dtype=bool),
     )
-    is_uneven = _uneven_pools(panel, pools)
+    uneven_from = _uneven_from(panel, pools)
     for of_lane in (pools.own, pools.whole):
         if not (of_lane >= 0).any():
             continue
         layout = stratum_layout(panel, of_lane)
-        at, uneven = layout.pools, is_uneven[layout.pools]
+        at = layout.pools
         for day, sums, mask in window_sums(panel, sizes, layout):
-            _store(found.recent, (day, at), sums, layout, uneven)
+            _store(found.recent, (day, at), sums, layout, uneven_from[at] <= day)
             found.cohorts[day, at] = mask.sum(axis=0)
             latest = np.where(mask.any(axis=0), day - mask[::-1].argmax(axis=0), -1)
             found.matured_through[day, at] = latest
             found.has_thin_stratum[day, at] = _thin(sums, layout, targets[day, at])
+        uneven = uneven_from[at] < panel.days
         _store(found.to_date, (at,), sums_to_date(panel, sizes, layout), layout, uneven)
     for day in range(panel.days):
         recent = slice(max(0, day + 1 - WINDOW), day + 1)
@@ -111,16 +113,18 @@ def _empty_window(shape: tuple[int, ...]) -> Window:
     return Window(values, reasons, np.zeros(shape), np.zeros(shape), np.zeros(shape))
 
 
-def _uneven_pools(panel: Panel, pools: Pools) -> Booleans:
-    """Return which pools have units of unequal probability within a stratum's day."""
-    group = panel.draws.groupby(["lane", "day", "is_fired", "stratum"])["inclusion_probability"]
-    spread = group.max() - group.min() * (1 + 1e-9)
-    lanes = np.unique(spread.index.get_level_values("lane")[spread > 0]).astype(np.int64)
-    is_uneven = np.zeros(len(pools), dtype=bool)
+def _uneven_from(panel: Panel, pools: Pools) -> Integers:
+    """Return from which day a pool is known to draw unequally within a stratum and day."""
+    labels = panel.draws.sort_values("known", kind="stable")
+    group = labels.groupby(["lane", "day", "is_fired", "stratum"])["inclusion_probability"]
+    is_uneven = (group.cummax() > group.cummin() * (1 + 1e-9)).to_numpy()
+    first = labels.loc[is_uneven].groupby("lane")["known"].min()
+    found = np.full(len(pools), NEVER, dtype=np.int64)
     for of_lane in (pools.own, pools.whole):
-        hit = of_lane[lanes]
-        is_uneven[hit[hit >= 0]] = True
-    return is_uneven
+        hit = of_lane[first.index.to_numpy(dtype=np.int64)]
+        keep = hit >= 0
+        np.minimum.at(found, hit[keep], first.to_numpy(dtype=np.int64)[keep])
+    return found
 
 
 def _store(
@@ -219,4 +223,6 @@ def _table(
         }
     )
     # Before its first decision a strategy has no version, and no row.
-    return table[table["version"] >= 0]
+    # A reason that never occurs keeps its type on the way to a file.
+    types = {name: "string" for name in table if str(name).endswith("_null_reason")}
+    return table[table["version"] >= 0].astype({**types, "labelled": "int64"})

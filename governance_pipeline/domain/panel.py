@@ -119,10 +119,9 @@ def _coded(table: pd.DataFrame, code: pd.Series, wanted: pd.Series, as_of: dt.da
 
 
 def _versions(rows: pd.DataFrame, days: int, strategies: int) -> Integers:
-    size = rows.groupby(["strategy", "day", "version"], as_index=False)["population"].sum()
-    size = size.sort_values(["population", "version"]).drop_duplicates(
-        ["strategy", "day"], keep="last"
-    )
+    size = rows.groupby(["strategy", "day", "version"])["population"].sum().reset_index()
+    size = size.sort_values(by=["population", "version"])
+    size = size.drop_duplicates(["strategy", "day"], keep="last")
     version = np.full((days, strategies), -1, dtype=np.int64)
     version[size["day"], size["strategy"]] = size["version"]
     day = np.where(version >= 0, np.arange(days)[:, None], 0)

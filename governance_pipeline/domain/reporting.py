@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from governance_pipeline.domain.detecting import Detected
 from governance_pipeline.domain.goals import METRICS, Levels
 from governance_pipeline.domain.intervals import Booleans, Floats, Integers
 from governance_pipeline.domain.measuring import Measured
-from governance_pipeline.domain.panel import Panel
+from governance_pipeline.domain.panel import ENVIRONMENT, Panel
 from governance_pipeline.domain.status import (
     NEEDS_AUDIT,
     NOT_MONITORED,
@@ -121,45 +122,68 @@ def status_table(
     start: int,
 ) -> pd.DataFrame:
     """Return `strategy_status_days`: every registered strategy and channel on every day."""
-    judged = judge_pools(panel, measured, detected, levels)
     strategies, channels = registry
-    known = {(row.strategy_id, row.channel): row.Index for row in measured.pools.table.itertuples()}
-    lag = _mean_lag(panel)
+    book = _open_book(panel, measured, detected, levels)
+    names = measured.pools.table[["strategy_id", "channel"]].to_numpy()
+    known = {(owner, channel): pool for pool, (owner, channel) in enumerate(names)}
     rows: list[Record] = []
     for strategy in strategies.sort_values("strategy_id").to_dict("records"):
         name = strategy["strategy_id"]
-        its = set(channels.loc[channels["strategy_id"] == name, "channel"])
-        its |= {channel for owner, channel in known if owner == name and channel != ALL}
-        seen = [channel for channel in sorted(its) if (name, channel) in known]
-        for channel in [ALL, *sorted(its)]:
+        seen = [channel for owner, channel in known if owner == name and channel != ALL]
+        its = sorted({*seen, *channels.loc[channels["strategy_id"] == name, "channel"]})
+        written: dict[int, list[Record]] = {}
+        for channel in [ALL, *its]:
             pool = known.get((name, channel))
             if channel == ALL and pool is None and len(seen) == 1:
                 pool = known[name, seen[0]]
             if pool is None:
-                rows += _silent_rows(panel, strategy, channel, start)
-            else:
-                book = _Book(panel, measured, detected, levels, judged, lag)
-                rows += _pool_rows(book, strategy, channel, pool, start)
-    return pd.DataFrame(rows, columns=COLUMNS)
+                rows += _silent_rows(book, strategy, channel, start)
+                continue
+            if pool not in written:
+                written[pool] = _pool_rows(book, strategy, pool, start)
+            rows += [row | {"channel": channel} for row in written[pool]]
+    # A column without a value would otherwise lose its type on the way to a file.
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
 Record = dict[Hashable, Any]
-COLUMNS = [
-    "strategy_id", "channel", "date", "precision_status", "recall_status", "status", "metric",
-    "since", "reason", "suspected_cause", "estimate", "estimate_lo", "estimate_hi", "goal",
-    "e_value", "is_recovered", "matured_through", "labels_needed", "decidable_on", "next_action",
-    "owner_team",
-]  # fmt: skip
+DAY, TEXT, RATE = "datetime64[us]", "string", "float64"
+COLUMNS = {
+    "strategy_id": TEXT, "channel": TEXT, "date": DAY, "precision_status": TEXT,
+    "recall_status": TEXT, "status": TEXT, "metric": TEXT, "since": DAY, "reason": TEXT,
+    "suspected_cause": TEXT, "estimate": RATE, "estimate_lo": RATE, "estimate_hi": RATE,
+    "goal": RATE, "e_value": RATE, "is_recovered": "bool", "matured_through": DAY,
+    "labels_needed": "int64", "decidable_on": DAY, "next_action": TEXT, "owner_team": TEXT,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _Book:
+    """What every row is written from; `dates` and `owner` spare a lookup in a table per row."""
+
     panel: Panel
     measured: Measured
     detected: Detected
     levels: Levels
     judged: Judged
     lag: Floats
+    dates: list[dt.date]
+    owner: Integers
+    bet_channels: list[str]
+
+
+def _open_book(panel: Panel, measured: Measured, detected: Detected, levels: Levels) -> _Book:
+    return _Book(
+        panel,
+        measured,
+        detected,
+        levels,
+        judge_pools(panel, measured, detected, levels),
+        _mean_lag(panel),
+        [date.date() for date in panel.dates()],
+        measured.pools.table["strategy"].to_numpy(dtype=np.int64),
+        detected.pools.table["channel"].tolist(),
+    )
 
 
 def _mean_lag(panel: Panel) -> Floats:
@@ -170,15 +194,14 @@ def _mean_lag(panel: Panel) -> Floats:
     return np.cumsum(np.bincount(known, lag, minlength=panel.days)) / np.maximum(count, 1)
 
 
-def _silent_rows(panel: Panel, strategy: Record, channel: str, start: int) -> list[Record]:
-    is_judged = strategy["strategy_id"] in set(panel.strategies["strategy_id"])
+def _silent_rows(book: _Book, strategy: Record, channel: str, start: int) -> list[Record]:
+    is_judged = strategy["lifecycle"] in ENVIRONMENT
     reason = "it has decided nothing" if is_judged else f"the strategy is {strategy['lifecycle']}"
     action = (
         "check that its decisions are delivered, or retire it"
         if is_judged
         else "nothing while it does not decide"
     )
-    dates = panel.dates()
     row: Record = dict.fromkeys(COLUMNS) | {
         "strategy_id": strategy["strategy_id"],
         "channel": channel,
@@ -186,24 +209,24 @@ def _silent_rows(panel: Panel, strategy: Record, channel: str, start: int) -> li
         "recall_status": "not_monitored",
         "status": "not_monitored",
         "metric": "precision",
-        "since": dates[start],
+        "since": book.dates[start],
         "reason": reason,
         "is_recovered": False,
         "labels_needed": 0,
         "next_action": action,
         "owner_team": strategy["owner_team"],
     }
-    return [row | {"date": date} for date in dates[start:]]
+    return [row | {"date": date} for date in book.dates[start:]]
 
 
-def _pool_rows(book: _Book, strategy: Record, channel: str, pool: int, start: int) -> list[Record]:
-    judged, dates = book.judged, book.panel.dates()
+def _pool_rows(book: _Book, strategy: Record, pool: int, start: int) -> list[Record]:
+    judged, dates = book.judged, book.dates
     status = judged.status[:, pool]
     metric = worse(status[:, 0], status[:, 1], judged.e_value[:, pool])
     overall = np.take_along_axis(status, metric[:, None].astype(np.int64), axis=1)[:, 0]
     changed = np.flatnonzero(np.r_[True, overall[1:] != overall[:-1]])
     since = changed[np.searchsorted(changed, np.arange(len(overall)), side="right") - 1]
-    rows = []
+    rows: list[Record] = []
     for day in range(start, book.panel.days):
         which = int(metric[day])
         facts = _facts(book, strategy, pool, day, which)
@@ -212,7 +235,6 @@ def _pool_rows(book: _Book, strategy: Record, channel: str, pool: int, start: in
         rows.append(
             {
                 "strategy_id": strategy["strategy_id"],
-                "channel": channel,
                 "date": dates[day],
                 "precision_status": STATUSES[status[day, 0]],
                 "recall_status": STATUSES[status[day, 1]],
@@ -244,9 +266,8 @@ def _facts(book: _Book, strategy: Record, pool: int, day: int, metric: int) -> F
     values = measured.recent.values
     alarm = int(judged.alarm[day, pool, metric])
     unit = alarm if alarm >= 0 else int(judged.unit[pool])
-    owner = int(measured.pools.table["strategy"].to_numpy()[pool])
+    owner = book.owner[pool]
     began = int(detected.most_likely_start[day, unit, metric])
-    date = book.panel.dates()[day]
     labelled = (measured.recent.labelled_fired if metric == 0 else measured.recent.labelled)[
         day, pool
     ]
@@ -254,7 +275,7 @@ def _facts(book: _Book, strategy: Record, pool: int, day: int, metric: int) -> F
     return Facts(
         metric=name,
         why=why,
-        date=date.date(),
+        date=book.dates[day],
         estimate=float(values[name][day, pool]),
         low=float(values[f"{name}_lo"][day, pool]),
         high=float(values[f"{name}_hi"][day, pool]),
@@ -266,8 +287,8 @@ def _facts(book: _Book, strategy: Record, pool: int, day: int, metric: int) -> F
         daily=float(labelled) / max(cohorts, 1),
         cohorts=cohorts,
         lag_days=float(book.lag[day]),
-        since=book.panel.dates()[began].date() if why in ON_EVIDENCE and began >= 0 else None,
+        since=book.dates[began] if why in ON_EVIDENCE and began >= 0 else None,
         null_reason=measured.recent.reasons[f"{name}_null_reason"][day, pool],
         goal_reason=book.levels.reasons.get((str(strategy["strategy_id"]), name)),
-        alarm=detected.pools.table["channel"].to_numpy()[alarm] if alarm >= 0 else None,
+        alarm=book.bet_channels[alarm] if alarm >= 0 else None,
     )

@@ -33,9 +33,9 @@ class Weights:
 class Tallies:
     """Counts of shape (rows, strata), the strata of a side in the order of their score bins.
 
-    `population` is N (or reach, for the reach-weighted twin), `labelled` n, `events` k, the
-    labels that say `should_fire`; `is_fired` is (rows, strata). Without `weights` every unit of a
-    stratum was equally likely to be drawn.
+    `population` is N (or reach, for the reach-weighted twin: `is_reach`), `labelled` n, `events`
+    k, the labels that say `should_fire`; `is_fired` is (rows, strata). Without `weights` every
+    unit of a stratum was equally likely to be drawn.
     """
 
     population: Floats
@@ -43,9 +43,10 @@ class Tallies:
     events: Floats
     is_fired: Booleans
     weights: Weights | None = None
+    is_reach: bool = False
 
 
-def check_tallies(tallies: Tallies, *, is_reach: bool = False) -> None:
+def check_tallies(tallies: Tallies) -> None:
     """Refuse counts that no sample can have.
 
     Raises:
@@ -69,7 +70,7 @@ def check_tallies(tallies: Tallies, *, is_reach: bool = False) -> None:
                 f"{name} must be finite and not negative, got {counts[row, stratum]:g} "
                 f"in row {row}, stratum {stratum}"
             )
-    pairs = [("events", "labelled")] + ([] if is_reach else [("labelled", "population")])
+    pairs = [("events", "labelled")] + ([] if tallies.is_reach else [("labelled", "population")])
     for small, large in pairs:
         wrong = named[small] > named[large] * (1 + 1e-9)
         if wrong.any():
@@ -127,7 +128,7 @@ def _nearest(is_taker: Booleans) -> Integers:
     before = np.maximum.accumulate(np.where(is_taker, index, -count * 2), axis=1)
     after = np.minimum.accumulate(np.where(is_taker, index, count * 4)[:, ::-1], axis=1)[:, ::-1]
     nearest = np.where(index - before <= after - index, before, after)
-    return np.where(is_taker.any(axis=1)[:, None], nearest, -1)
+    return np.where(np.any(is_taker, axis=1, keepdims=True), nearest, -1)
 
 
 def effective_labels(labelled: Floats, weights: Weights) -> tuple[Floats, Floats]:
@@ -159,8 +160,8 @@ def effective_labels(labelled: Floats, weights: Weights) -> tuple[Floats, Floats
     base = np.minimum(np.minimum(kish, n), np.where(np.isnan(by_variance), np.inf, by_variance))
     is_uneven: Booleans = np.asarray((n > 0) & (kish < n * EQUAL_WEIGHTS))
     if is_uneven.any():
-        quantile = stdtrit(np.maximum(n[is_uneven] - 1, 1.0), 0.975)
-        base[is_uneven] *= (1.959963984540054 / quantile) ** 2
+        quantile = stdtrit(np.maximum(n - 1, 1.0), 0.975)
+        base = base * (1.959963984540054 / quantile) ** 2
     return share, np.where(is_uneven, base, n)
 
 

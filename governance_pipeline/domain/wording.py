@@ -116,10 +116,10 @@ def _labels(facts: Facts) -> tuple[int, dt.date | None]:
     if facts.why == "no_population":
         return 0, None
     if facts.why == "few_cohorts":
-        missing = 7 - facts.cohorts
+        missing = max(7 - facts.cohorts, 0)
         wait = math.ceil(max(missing, 1 + facts.lag_days - facts.cohorts))
         return math.ceil(missing * facts.daily), facts.date + dt.timedelta(days=wait)
-    needed = max(1, math.ceil(_wanted(facts) - facts.labelled))
+    needed = max(1, math.ceil(_wanted(facts) - facts.labelled - 1e-6))
     room = facts.daily * WINDOW_DAYS - facts.labelled
     wait = math.ceil(needed / facts.daily) if facts.daily > 0 else LONGEST_WAIT_DAYS + 1
     # Past 28 days old labels leave the window as fast as new ones enter it.
@@ -137,7 +137,7 @@ def _wanted(facts: Facts) -> float:
         return n * max((half_width / facts.half_width) ** 2, 1.0)
     if math.isnan(facts.estimate):
         return n + 7 * facts.daily
-    margin = max(abs(facts.estimate - facts.target), 0.01)
+    margin = max(abs(facts.estimate - facts.target), facts.goal - facts.target)
     side = (
         facts.estimate - facts.low
         if facts.estimate >= facts.target

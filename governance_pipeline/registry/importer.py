@@ -1,4 +1,4 @@
-"""Bringing strategies kept elsewhere into the register: a table and a mapping in, YAML files out."""
+"""Bringing strategies kept elsewhere into the register: a table and a mapping in, YAML out."""
 
 import csv
 import json
@@ -61,7 +61,9 @@ def _rows(source: Path) -> list[dict[str, Any]]:
         raise RegistryError(f"{source} cannot be read: {error}; save it as UTF-8") from error
 
 
-def _mapped(source: Path, number: int, row: dict[str, Any], rules: dict[str, Any]) -> dict[str, Any]:
+def _mapped(
+    source: Path, number: int, row: dict[str, Any], rules: dict[str, Any]
+) -> dict[str, Any]:
     return {field: _value(source, number, field, row, rule) for field, rule in rules.items()}
 
 
@@ -95,11 +97,11 @@ def _strategy(source: Path, number: int, fields: dict[str, Any]) -> Strategy:
             flat[name] = [part.strip() for part in flat[name].split(",") if part.strip()]
     since = nested.get("version.effective_from", flat.get("since"))
     version = {"number": 1, "approver": LEGACY, "reason": "imported as it was", "author": "unknown"}
-    version |= {k.removeprefix("version."): v for k, v in nested.items() if k.startswith("version.")}
+    version |= {
+        k.removeprefix("version."): v for k, v in nested.items() if k.startswith("version.")
+    }
     version["effective_from"] = since
-    goals = [
-        _goal(metric, nested, since) for metric in ("precision", "recall")
-    ]
+    goals = [_goal(metric, nested, since) for metric in ("precision", "recall")]
     try:
         return Strategy.model_validate({**flat, "versions": [version], "goals": goals})
     except ValidationError as error:

@@ -50,7 +50,9 @@ def _references(registry: Registry, s: Strategy, _today: dt.date | None) -> Iter
         if channel not in registry.channels:
             yield _error(s, f"channel {channel} is not in channels.yaml", "add the channel")
     if s.policy not in registry.policies:
-        yield _error(s, f"policy {s.policy} is not in policies.yaml", "add the policy or correct it")
+        yield _error(
+            s, f"policy {s.policy} is not in policies.yaml", "add the policy or correct it"
+        )
     for market in s.scope.markets:
         if market not in registry.markets:
             yield _error(s, f"scope names market {market}, unknown to markets.yaml", "add it")
@@ -104,7 +106,9 @@ def _sampling(_registry: Registry, s: Strategy, _today: dt.date | None) -> Itera
     has_rates = s.versions[-1].sampling is not None
     if s.audit_sample == "pipeline" and not has_rates:
         yield _error(
-            s, "nothing of it would be audited", "give its version sampling, or audit_sample: upstream"
+            s,
+            "nothing of it would be audited",
+            "give its version sampling, or audit_sample: upstream",
         )
     if s.audit_sample == "upstream" and has_rates:
         yield _warning(s, "its sampling is not used, upstream draws", "remove one of the two")

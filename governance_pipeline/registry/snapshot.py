@@ -63,8 +63,7 @@ def registry_frames(registry: Registry) -> dict[str, pd.DataFrame]:
         "markets": [m.model_dump() for _, m in sorted(registry.markets.items())],
     }
     return {
-        name: pd.DataFrame(rows[name], columns=columns.split())
-        for name, columns in COLUMNS.items()
+        name: pd.DataFrame(rows[name], columns=columns.split()) for name, columns in COLUMNS.items()
     }
 
 
@@ -116,7 +115,10 @@ def _rate_rows(strategy: Strategy) -> Iterator[dict[str, Any]]:
     for version in strategy.versions:
         if version.sampling is None:
             continue
-        for is_fired, rates in ((True, version.sampling.fired), (False, version.sampling.not_fired)):
+        for is_fired, rates in (
+            (True, version.sampling.fired),
+            (False, version.sampling.not_fired),
+        ):
             for score_bin, rate in _by_bin(version, rates):
                 yield {
                     "strategy_id": strategy.strategy_id,

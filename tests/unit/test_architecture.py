@@ -46,7 +46,9 @@ def test_there_is_a_domain_to_look_at() -> None:
 def test_imports_run_one_way(layer: str) -> None:
     above = LAYERS[LAYERS.index(layer) + 1 :]
     for file in files(layer):
-        crossing = {n for n in imported(file) for a in above if n.startswith(f"governance_pipeline.{a}")}
+        crossing = {
+            n for n in imported(file) for a in above if n.startswith(f"governance_pipeline.{a}")
+        }
         assert not crossing, f"{file.name} reaches up to {crossing}"
 
 

@@ -1,0 +1,101 @@
+with
+
+labels as (
+
+    select * from {{ ref('stg_audit_labels') }}
+
+),
+
+units as (
+
+    select * from {{ ref('int_sampled_units') }}
+
+),
+
+strategies as (
+
+    select * from {{ ref('stg_strategies') }}
+
+),
+
+by_decision as (
+
+    select
+        units.decision_id,
+        units.channel,
+        units.strategy_id,
+        units.decision_date,
+        labels.label_id,
+        labels.labelled_at,
+        labels.delivery_date,
+        labels.verdict,
+        labels.source
+
+    from labels
+    inner join units
+        on labels.channel = units.channel and labels.decision_id = units.decision_id
+
+),
+
+by_item as (
+
+    -- One review serves every strategy that asks the same policy question of the item.
+    select
+        units.decision_id,
+        units.channel,
+        units.strategy_id,
+        units.decision_date,
+        labels.label_id,
+        labels.labelled_at,
+        labels.delivery_date,
+        labels.verdict,
+        labels.source
+
+    from labels
+    inner join units
+        on
+            labels.channel = units.channel
+            and labels.item_id = units.item_id
+            and labels.policy = units.policy
+            and units.decision_date <= cast(labels.labelled_at as date)
+
+    where labels.decision_id is null
+
+),
+
+matched as (
+
+    select * from by_decision
+
+    union all
+
+    select * from by_item
+
+),
+
+translated as (
+
+    -- A policy's violation is what a restriction should fire on and a boost should not.
+    select
+        matched.decision_id,
+        matched.channel,
+        matched.decision_date,
+        matched.label_id,
+        matched.source,
+        matched.labelled_at,
+        cast(matched.labelled_at as date) as labelled_date,
+        matched.delivery_date,
+        case
+            when matched.verdict = 'violating'
+                then case when strategies.polarity = 'boost' then 'should_not_fire' else 'should_fire' end
+            when matched.verdict = 'not_violating'
+                then case when strategies.polarity = 'boost' then 'should_fire' else 'should_not_fire' end
+            else matched.verdict
+        end as verdict
+
+    from matched
+    left join strategies on matched.strategy_id = strategies.strategy_id
+
+)
+
+select * from translated

@@ -1,0 +1,9 @@
+with
+
+delivery_rules as (
+
+    select * from {{ ref('stg_delivery_rules') }}
+
+)
+
+select * from delivery_rules

@@ -1,0 +1,9 @@
+with
+
+markets as (
+
+    select * from {{ ref('stg_markets') }}
+
+)
+
+select * from markets

@@ -1,0 +1,9 @@
+with
+
+strategies as (
+
+    select * from {{ ref('stg_strategies') }}
+
+)
+
+select * from strategies

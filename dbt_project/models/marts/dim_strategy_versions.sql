@@ -1,0 +1,9 @@
+with
+
+strategy_versions as (
+
+    select * from {{ ref('stg_strategy_versions') }}
+
+)
+
+select * from strategy_versions

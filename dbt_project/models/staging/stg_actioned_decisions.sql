@@ -1,0 +1,25 @@
+with
+
+source as (
+
+    select * from {{ source('lake', 'actioned_decisions') }}
+
+),
+
+renamed as (
+
+    select
+        decision_id,
+        channel,
+        decision_date,
+        delivery_date,
+        strategy_id,
+        strategy_version as version,
+        environment,
+        action
+
+    from source
+
+)
+
+select * from renamed

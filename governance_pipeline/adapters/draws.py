@@ -1,0 +1,21 @@
+"""The audit draw: which decisions reviewers are asked about, by a keyed hash that can be repeated.
+
+A draw is a function of the item, the policy and the day, so strategies that judge an item by the
+same policy draw the same items and share one review; without the key nobody can tell which.
+"""
+
+
+def draw_sql(key: str, item: str, policy: str, day: str) -> str:
+    """Return the SQL of a uniform number in [0, 1) for an item, a policy and a day.
+
+    Args:
+        key: SQL of the secret key, usually a bound parameter or a variable.
+        item: SQL of the item's id.
+        policy: SQL of the policy.
+        day: SQL of the decision's UTC date.
+
+    >>> draw_sql("$key", "item_id", "policy", "decision_date")[:24]
+    'cast(md5_number_lower(co'
+    """
+    named = f"concat_ws('|', {key}, {item}, {policy}, strftime({day}, '%Y-%m-%d'))"
+    return f"cast(md5_number_lower({named}) as double) / 18446744073709551616.0"

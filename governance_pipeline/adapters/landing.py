@@ -1,0 +1,153 @@
+"""What was delivered: the default landing folders, or the sources that `governance.yaml` names."""
+
+import datetime as dt
+import glob
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from governance_pipeline.errors import SourceError
+from governance_pipeline.feeds import CHANNELS, FEEDS
+
+FORMS = {
+    form: re.compile(rf"\.({endings})(\.gz|\.zst)?$")
+    for form, endings in {
+        "csv": "csv", "json": "jsonl|ndjson|json", "parquet": "parquet",
+    }.items()
+}  # fmt: skip
+UNFINISHED = re.compile(r"^[._]|\.(tmp|part|crdownload)$")
+
+
+class Calendar(BaseModel):
+    """The delivery dates of a home."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    start: dt.date
+    end: dt.date | None = None
+
+
+class Source(BaseModel):
+    """Where a feed is read from instead of its landing folder, and how its columns map."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    feed: str
+    path: str
+    channel: str | None = None
+    split_by: str | None = None
+    mapping: str | None = None
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> "Source":
+        if self.feed not in FEEDS:
+            raise ValueError(f"feed {self.feed} is not one of {', '.join(FEEDS)}")
+        if self.channel is None and "{channel}" not in self.path:
+            raise ValueError("give channel, or {channel} in path")
+        if self.channel is not None and self.channel not in CHANNELS:
+            raise ValueError(f"channel {self.channel} is not one of {', '.join(CHANNELS)}")
+        if self.split_by is None and "{date}" not in self.path:
+            raise ValueError("give {date} in path, or split_by: the time that dates a row")
+        return self
+
+
+class HomeConfig(BaseModel):
+    """The whole of `governance.yaml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    calendar: Calendar
+    sources: list[Source] = []
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The files of one channel that came on one date; `day` is None where rows date themselves."""
+
+    channel: str
+    day: dt.date | None
+    files: Sequence[Path]
+    source: Source | None = field(default=None, compare=False)
+
+
+def load_sources(path: Path) -> HomeConfig:
+    """Return what a home's `governance.yaml` says.
+
+    Raises:
+        SourceError: If the file is missing or wrong, naming the field and the remedy.
+    """
+    if not path.exists():
+        raise SourceError(f"{path} is missing; `governance init` writes one")
+    try:
+        return HomeConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise SourceError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "file"
+        said = first["msg"].removeprefix("Value error, ")
+        raise SourceError(
+            f"{path}: {where}: {said}; docs/bring-your-own-logs.md shows it"
+        ) from error
+
+
+def discover(
+    feed: str,
+    channels: Iterable[str],
+    days: Sequence[dt.date],
+    landing: Path,
+    sources: Sequence[Source],
+) -> list[Delivery]:
+    """Return the deliveries of a feed that came within a range of days.
+
+    A folder that is there without files is a delivery of nothing; one that is not there was not
+    delivered. Files being written (hidden, `.tmp`, `.part`) are left for the next look.
+    """
+    found = []
+    own = [source for source in sources if source.feed == feed]
+    for channel in channels:
+        named = [s for s in own if s.channel in (None, channel)]
+        for source in named:
+            found += _from_source(source, channel, days)
+        if not named:
+            found += _from_landing(landing / feed / channel, channel, days)
+    return found
+
+
+def form_of(file: Path) -> str | None:
+    """Return how a file is read: csv, json or parquet; None if by its name it is none of them."""
+    return next((form for form, ending in FORMS.items() if ending.search(file.name)), None)
+
+
+def _from_landing(folder: Path, channel: str, days: Sequence[dt.date]) -> list[Delivery]:
+    there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+    return [
+        Delivery(channel, day, _finished(folder.joinpath(day.isoformat()).iterdir()))
+        for day in days
+        if day.isoformat() in there
+    ]
+
+
+def _from_source(source: Source, channel: str, days: Sequence[dt.date]) -> list[Delivery]:
+    pattern = os.path.expandvars(source.path).replace("{channel}", channel)
+    if source.split_by is not None:
+        files = _finished(map(Path, glob.glob(pattern)))
+        if not files:
+            raise SourceError(f"{source.path} of feed {source.feed} matches no file; correct path")
+        return [Delivery(channel, None, files, source)]
+    by_day: dict[dt.date, list[Path]] = defaultdict(list)
+    for day in days:
+        by_day[day] += map(Path, glob.glob(pattern.replace("{date}", day.isoformat())))
+    return [
+        Delivery(channel, day, _finished(files), source) for day, files in by_day.items() if files
+    ]
+
+
+def _finished(files: Iterable[Path]) -> list[Path]:
+    return sorted(file for file in files if file.is_file() and not UNFINISHED.search(file.name))

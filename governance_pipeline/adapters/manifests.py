@@ -1,0 +1,130 @@
+"""A delivery's manifest: the file whose rename is its commit, and the only list of its files."""
+
+import datetime as dt
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from governance_pipeline.feeds import THIN
+
+State = Literal["accepted", "empty", "refused"]
+
+
+class SourceFile(BaseModel):
+    """One delivered file, by its bytes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    sha256: str
+    bytes: int
+    rows: int = 0
+
+
+class RuleResult(BaseModel):
+    """How one rule of the suite came out for one delivery."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rule: str
+    severity: Literal["critical", "warning"]
+    failed_rows: int
+    observed: str
+    passed: bool
+
+
+class Manifest(BaseModel):
+    """What became of one delivery of one feed, channel and delivery date."""
+
+    model_config = ConfigDict(frozen=True)
+
+    feed: str
+    channel: str
+    delivery_date: dt.date
+    state: State
+    rows_delivered: int
+    rows_accepted: int
+    rows_quarantined: int
+    restatements: int = 0
+    pending_rows: int = 0
+    decision_days: list[dt.date] = []
+    files: dict[str, list[str]] = {}
+    sources: list[SourceFile] = []
+    rules: list[RuleResult] = []
+    refusal: str | None = None
+    extra_columns: list[str] = []
+    suite_hash: str
+    plan_hash: str | None = None
+    registry_hash: str | None = None
+    committed_at: dt.datetime
+    run_id: str
+
+    @property
+    def token(self) -> str:
+        """What the marts were built from: the listed files and the days, not when."""
+        said = repr((self.state, sorted(self.files.items()), self.decision_days, self.refusal))
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def commit(lake: Path, manifest: Manifest) -> None:
+    """Put a manifest in its place; readers see the state before it or after it."""
+    target = _path(lake, manifest.feed, manifest.channel, manifest.delivery_date)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_name(f".{target.name}.{os.getpid()}")
+    fresh.write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+    fresh.replace(target)
+
+
+def read(lake: Path, feed: str, channel: str, day: dt.date) -> Manifest | None:
+    """Return the manifest of one delivery, or None if it never came."""
+    path = _path(lake, feed, channel, day)
+    return Manifest.model_validate_json(path.read_bytes()) if path.exists() else None
+
+
+def read_all(lake: Path) -> list[Manifest]:
+    """Return every manifest, ordered by feed, channel and delivery date."""
+    return [
+        Manifest.model_validate_json(path.read_bytes())
+        for path in sorted((lake / "manifests").glob("*/*/[0-9]*.json"))
+    ]
+
+
+def files_of(
+    lake: Path, found: Iterable[Manifest], table: str, days: set[dt.date] | None = None
+) -> list[Path]:
+    """Return the listed files of a table: a feed, `quarantine`, or a thin one.
+
+    Args:
+        lake: The lake that the manifests' paths are relative to.
+        found: All manifests.
+        table: A feed's name or a thin table's.
+        days: Only deliveries that touched one of these decision days; all if None.
+    """
+    feed, kind = ("decisions", table) if table in THIN else (table, "accepted")
+    return [
+        lake / name
+        for manifest in found
+        if manifest.feed == feed and (days is None or days.intersection(manifest.decision_days))
+        for name in manifest.files.get(kind, [])
+    ]
+
+
+def contested_days(found: Sequence[Manifest], days: set[dt.date]) -> list[str]:
+    """Return `channel/date` for the decision days that more than one delivery speaks of."""
+    touched = Counter(
+        (manifest.channel, day)
+        for manifest in found
+        if manifest.feed == "decisions" and manifest.files.get("accepted")
+        for day in manifest.decision_days
+        if day in days
+    )
+    return sorted(f"{channel}/{day}" for (channel, day), n in touched.items() if n > 1)
+
+
+def _path(lake: Path, feed: str, channel: str, day: dt.date) -> Path:
+    return lake / "manifests" / feed / channel / f"{day}.json"

@@ -1,0 +1,139 @@
+"""The warehouse: the DuckDB file that dbt and the judgement share, opened late and closed early."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from governance_pipeline.adapters import manifests
+from governance_pipeline.adapters.manifests import Manifest
+from governance_pipeline.adapters.registry_store import applied_folder
+from governance_pipeline.errors import WarehouseError
+from governance_pipeline.feeds import FEEDS, THIN
+
+REGISTER = ("strategies", "strategy_channels", "strategy_versions", "strategy_goals", "markets")
+DELIVERIES = (
+    "feed:varchar channel:varchar delivery_date:date state:varchar rows_delivered:bigint "
+    "rows_accepted:bigint rows_quarantined:bigint restatements:integer pending_rows:bigint "
+    "decision_days:integer refusal:varchar suite_hash:varchar plan_hash:varchar "
+    "registry_hash:varchar"
+)
+DELIVERY_RULES = (
+    "feed:varchar channel:varchar delivery_date:date rule:varchar severity:varchar "
+    "failed_rows:bigint observed:varchar passed:boolean"
+)
+BY_DECISION_DAY = ("decisions", *THIN)
+
+
+@contextmanager
+def connect(
+    path: Path, *, read_only: bool = False, memory_limit: str = "1GB"
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the warehouse, and close it even if the block fails.
+
+    Raises:
+        WarehouseError: If it is to be read and is not there.
+    """
+    if read_only and not path.exists():
+        raise WarehouseError(f"{path} is missing; `governance run` builds it")
+    # Without this a missing table would be read from a Python variable of the same name.
+    config: dict[str, Any] = {"python_enable_replacements": False, "memory_limit": memory_limit}
+    with duckdb.connect(str(path), read_only=read_only, config=config) as connection:
+        connection.execute("set timezone = 'UTC'")
+        yield connection
+
+
+def prepare_sources(
+    path: Path, lake: Path, decision_days: Sequence[dt.date], memory_limit: str = "1GB"
+) -> None:
+    """Point the schema `lake` at the files that a build of some decision days needs.
+
+    Decisions and their thin tables are restricted to deliveries that touched those days, so the
+    cost of a build does not grow with the history; the small feeds are read whole.
+    """
+    found = manifests.read_all(lake)
+    wanted = set(decision_days)
+    register = applied_folder(lake)
+    with connect(path, memory_limit=memory_limit) as connection:
+        connection.execute("create schema if not exists lake")
+        for table in (*FEEDS, *THIN):
+            days = wanted if table in BY_DECISION_DAY else None
+            files = manifests.files_of(lake, found, table, days)
+            _view(connection, table, [lake / "empty" / f"{table}.parquet", *files])
+        for table in REGISTER:
+            _view(connection, table, [register / f"{table}.parquet"])
+        _deliveries(connection, found)
+
+
+def write_frame(path: Path, table: str, frame: pd.DataFrame) -> None:
+    """Replace a table, `schema.name`, by a frame."""
+    schema = table.partition(".")[0]
+    with connect(path) as connection:
+        connection.execute(f"create schema if not exists {schema}")
+        connection.register("given", frame)
+        connection.execute(f"create or replace table {table} as select * from given")
+
+
+def read_frame(path: Path, sql: str, values: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """Return the answer to one query.
+
+    Raises:
+        WarehouseError: If the warehouse, or a table of the query, is missing.
+    """
+    with connect(path, read_only=True) as connection:
+        try:
+            return connection.execute(sql, values).df()
+        except duckdb.CatalogException as error:
+            said = str(error).splitlines()[0]
+            raise WarehouseError(f"{said}; `governance run` builds what is missing") from error
+
+
+def has_table(path: Path, table: str) -> bool:
+    """Return whether the warehouse has a table, `schema.name`."""
+    schema, _, name = table.partition(".")
+    with connect(path, read_only=True) as connection:
+        found = connection.execute(
+            "select 1 from information_schema.tables where table_schema = $schema"
+            " and table_name = $name",
+            {"schema": schema, "name": name},
+        ).fetchone()
+    return found is not None
+
+
+def _view(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path]) -> None:
+    listed = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
+    connection.execute(
+        f"create or replace view lake.{table} as select * from read_parquet([{listed}])"
+    )
+
+
+def _deliveries(connection: duckdb.DuckDBPyConnection, found: Sequence[Manifest]) -> None:
+    """Write what became of every delivery, and of every rule of it, as two tables."""
+    deliveries = [
+        {**m.model_dump(mode="json"), "decision_days": len(m.decision_days)} for m in found
+    ]
+    rules = [
+        {
+            "feed": m.feed,
+            "channel": m.channel,
+            "delivery_date": m.delivery_date.isoformat(),
+            **rule.model_dump(),
+        }
+        for m in found
+        for rule in m.rules
+    ]
+    for table, columns, rows in (
+        ("deliveries", DELIVERIES, deliveries),
+        ("delivery_rules", DELIVERY_RULES, rules),
+    ):
+        typed = dict(word.split(":") for word in columns.split())
+        frame = pd.DataFrame(rows, columns=list(typed))
+        connection.register("given", frame)
+        # Typed here, or a column without a value would have no type at all.
+        casts = ", ".join(f"cast({name} as {kind}) as {name}" for name, kind in typed.items())
+        connection.execute(f"create or replace table lake.{table} as select {casts} from given")
+        connection.unregister("given")

@@ -1,0 +1,114 @@
+"""The five feeds: their columns, types and keys, said once for reading, rules and empty files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+CHANNELS = ("shoptab", "campaigns", "shopads", "affiliate", "video", "lives")
+
+
+@dataclass(frozen=True)
+class Feed:
+    """The contract of one feed.
+
+    `columns` gives each column's DuckDB type; `required` must be in every delivered file, the
+    others may be missing and are null then; `event_at` dates a row that its source does not.
+    """
+
+    name: str
+    key: str | None
+    event_at: str
+    columns: Mapping[str, str]
+    required: tuple[str, ...]
+
+
+def _feed(name: str, key: str | None, event_at: str, required: str, optional: str) -> Feed:
+    columns = dict(word.split(":") for word in f"{required} {optional}".split())
+    names = tuple(word.split(":")[0] for word in required.split())
+    return Feed(name, key, event_at, columns, names)
+
+
+FEEDS: Mapping[str, Feed] = {
+    feed.name: feed
+    for feed in (
+        _feed(
+            "decisions",
+            "decision_id",
+            "decided_at",
+            "decision_id:varchar decided_at:timestamp channel:varchar strategy_id:varchar "
+            "strategy_version:integer environment:varchar item_id:varchar is_fired:boolean "
+            "action:varchar",
+            "item_type:varchar seller_id:varchar category:varchar market:varchar score:double "
+            "automated_detection:boolean automated_decision:varchar reach:bigint gmv:double "
+            "experiment_arm:varchar sample_stratum:varchar inclusion_probability:double",
+        ),
+        _feed(
+            "audit_labels",
+            "label_id",
+            "labelled_at",
+            "label_id:varchar channel:varchar reviewer_id:varchar labelled_at:timestamp "
+            "verdict:varchar source:varchar",
+            "decision_id:varchar item_id:varchar policy:varchar policy_version:varchar "
+            "golden_verdict:varchar",
+        ),
+        _feed(
+            "appeals",
+            "appeal_id",
+            "submitted_at",
+            "appeal_id:varchar decision_id:varchar channel:varchar submitted_at:timestamp "
+            "outcome:varchar",
+            "decision_made_at:timestamp decided_at:timestamp ground:varchar",
+        ),
+        _feed(
+            "feedback",
+            "feedback_id",
+            "submitted_at",
+            "feedback_id:varchar channel:varchar submitted_at:timestamp kind:varchar",
+            "score:double theme:varchar category:varchar market:varchar item_id:varchar "
+            "seller_id:varchar decision_id:varchar",
+        ),
+        _feed(
+            "activity",
+            None,
+            "date",
+            "channel:varchar date:date impressions:bigint orders:bigint",
+            "category:varchar market:varchar experiment_arm:varchar refunds:bigint gmv:double",
+        ),
+    )
+}
+
+DERIVED: Mapping[str, str] = {
+    "decision_date": "date",
+    "policy": "varchar",
+    "score_bin": "smallint",
+    "fine_bin": "smallint",
+    "stratum": "varchar",
+    "is_unit": "boolean",
+    "audit_probability": "double",
+    "is_sampled": "boolean",
+}
+"""What intake adds to a decision, beside `delivery_date`, which every accepted row has."""
+
+THIN: Mapping[str, tuple[str, ...]] = {
+    "sampled_decisions": (
+        "decision_id", "channel", "decided_at", "decision_date", "delivery_date", "strategy_id",
+        "strategy_version", "environment", "item_id", "seller_id", "category", "market", "policy",
+        "action", "is_fired", "score_bin", "fine_bin", "stratum", "inclusion_probability", "reach",
+        "gmv", "plan_hash",
+    ),
+    "actioned_decisions": (
+        "decision_id", "channel", "decision_date", "delivery_date", "strategy_id",
+        "strategy_version", "environment", "action",
+    ),
+}  # fmt: skip
+"""The thin tables that labels and appeals are joined to, written in a delivery's own commit."""
+
+
+def accepted_columns(table: str) -> dict[str, str]:
+    """Return the columns and types of a table of the lake, a feed or a thin one."""
+    decisions = {**FEEDS["decisions"].columns, **DERIVED, "delivery_date": "date"}
+    if table == "decisions":
+        return {name: kind for name, kind in decisions.items() if name != "inclusion_probability"}
+    if table in THIN:
+        known = {**decisions, "plan_hash": "varchar", "inclusion_probability": "double"}
+        return {name: known[name] for name in THIN[table]}
+    return {**FEEDS[table].columns, "delivery_date": "date"}

@@ -27,7 +27,7 @@ check: $(STAMP)  ## lint, types, SQL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint --processes 2 dbt_project
+	$(BIN)/sqlfluff lint --processes 2 dbt_project/models dbt_project/tests
 
 ui: $(STAMP)     ## web server and daemon on loopback
 	DAGSTER_HOME=$(abspath $(GOVERNANCE_HOME))/dagster $(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) --workspace workspace.yaml

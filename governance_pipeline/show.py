@@ -29,6 +29,22 @@ STYLE = {
     "healthy": "green",
     "not_monitored": "dim",
 }
+NEWEST_ESTIMATES = """
+with newest as (
+    select * from strategy_accuracy
+    where window_kind = '28d'
+    qualify row_number() over (
+        partition by strategy_id, channel order by window_end desc, version desc) = 1
+), counted as (
+    select *, count(*) over (partition by strategy_id) = 1 as is_only from newest
+)
+select strategy_id, channel, precision, precision_lo, precision_hi, recall, recall_lo, recall_hi
+from counted
+union all
+-- The only channel of a strategy is also the whole strategy.
+select strategy_id, 'all', precision, precision_lo, precision_hi, recall, recall_lo, recall_hi
+from counted where is_only
+"""
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -41,15 +57,11 @@ def status(paths: Paths, *, as_json: bool, everything: bool = False) -> None:
     with serving_connection(paths.published) as connection:
         rows = ask(
             connection,
-            "select * from strategy_status where channel = 'all' or $everything",
-            {"everything": everything},
+            "select * from strategy_status where channel = 'all' or $everything order by"
+            " list_position($order, status), e_value desc nulls last, strategy_id, channel",
+            {"everything": everything, "order": list(STYLE)},
         )
-        accuracy = ask(
-            connection,
-            "select strategy_id, channel, precision, precision_lo, precision_hi, recall, recall_lo,"
-            " recall_hi from strategy_accuracy where window_kind = '28d' qualify row_number() over"
-            " (partition by strategy_id, channel order by window_end desc, version desc) = 1",
-        )
+        accuracy = ask(connection, NEWEST_ESTIMATES)
     if as_json:
         _print_json(rows)
         return
@@ -136,23 +148,24 @@ def sparkline(values: Sequence[float]) -> str:
 
 
 def _status_table(rows: pd.DataFrame, everything: bool) -> Table:
-    table = Table(box=None, pad_edge=False, width=WIDTH)
-    table.add_column("strategy", no_wrap=True)
+    table = Table(box=None, pad_edge=False, width=WIDTH, padding=(0, 1, 0, 0))
+    table.add_column("strategy", no_wrap=True, max_width=32 if not everything else 28)
     if everything:
         table.add_column("channel", no_wrap=True)
-    for name in ("status", "metric", "since"):
-        table.add_column(name, no_wrap=True)
-    for name in ("precision", "recall"):
-        table.add_column(name, no_wrap=True, justify="right")
+    for name in ("status", "precision", "recall"):
+        table.add_column(name, no_wrap=True, justify="left" if name == "status" else "right")
+    table.add_column("since", no_wrap=True, min_width=10)
     for row in rows.to_dict("records"):
-        cells = [str(row["strategy_id"])] + ([str(row["channel"])] if everything else [])
+        blamed = row["metric"] if row["status"] not in ("healthy", "not_monitored") else None
         table.add_row(
-            *cells,
+            str(row["strategy_id"]),
+            *([str(row["channel"])] if everything else []),
             Text(str(row["status"]), style=STYLE[str(row["status"])]),
-            _text(row.get("metric")),
+            *(
+                Text(_interval(row, metric), style="bold" if metric == blamed else "")
+                for metric in ("precision", "recall")
+            ),
             _text(_day(row.get("since"))),
-            _interval(row, "precision"),
-            _interval(row, "recall"),
         )
     return table
 
@@ -185,8 +198,8 @@ def _explain_metric(
     accuracy: pd.DataFrame,
     drift: pd.DataFrame,
 ) -> None:
-    history = accuracy.loc[accuracy["channel"] == "all"].drop_duplicates("window_end", keep="last")
-    evidence = drift.loc[(drift["metric"] == metric) & (drift["channel"] == "all")]
+    history = _whole(accuracy).drop_duplicates("window_end", keep="last")
+    evidence = _whole(drift.loc[drift["metric"] == metric])
     if history.empty:
         return
     last = history.iloc[-1].to_dict()
@@ -201,12 +214,17 @@ def _explain_metric(
     console.print("")
 
 
+def _whole(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the whole strategy: channel `all`, or its only channel."""
+    return rows if rows["channel"].nunique() <= 1 else rows.loc[rows["channel"] == "all"]
+
+
 def _interval(row: dict[Any, Any], metric: str) -> str:
     value, low, high = (row.get(f"{metric}{suffix}") for suffix in ("", "_lo", "_hi"))
     if _is_null(value):
         return "-"
     assert value is not None and low is not None and high is not None
-    return f"{value:.3f} ({low:.2f}-{high:.2f})"
+    return f"{value:.1%} ({low:.0%}-{high:.0%})"
 
 
 def _unknown(connection: Any, strategy: str) -> str:

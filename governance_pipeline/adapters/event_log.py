@@ -6,7 +6,7 @@ where a shard is not yet set up, the stock behaviour is used. Named in `dagster.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class CachedSqliteEventLogStorage(SqliteEventLogStorage):
         super().__init__(*args, **kwargs)
 
     @classmethod
-    def from_config_value(
+    def from_config_value(  # type: ignore[override]
         cls, inst_data: ConfigurableClassData | None, config_value: dict[str, Any]
     ) -> "CachedSqliteEventLogStorage":
         """Make the storage below the folder that `dagster.yaml` names, Dagster's home.
@@ -38,7 +38,7 @@ class CachedSqliteEventLogStorage(SqliteEventLogStorage):
         events = Path(config_value["base_dir"]) / "history" / "runs"
         return cls(inst_data=inst_data, base_dir=str(events))
 
-    def _connect(self, shard: str) -> AbstractContextManager[Connection]:
+    def _connect(self, shard: str) -> Any:
         if shard not in getattr(self, "_initialized_dbs", ()):
             return super()._connect(shard)
         return self._connect_cached(shard)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -119,7 +120,11 @@ def _scratch(lake: Path) -> Iterator[Path]:
 
 @contextmanager
 def _opened(batch: _Batch, memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    config = {"python_enable_replacements": False, "memory_limit": memory_limit, "threads": 2}
+    config: dict[str, Any] = {
+        "python_enable_replacements": False,
+        "memory_limit": memory_limit,
+        "threads": 2,
+    }
     with duckdb.connect(str(batch.database), config=config) as connection:
         connection.execute("set timezone = 'UTC'")
         yield connection
@@ -228,7 +233,7 @@ def _manifest(
             # What was accepted before stays what everybody reads.
             listed = {k: v for k, v in before.files.items() if k != "quarantine"} | listed
             days = before.decision_days
-    state = "refused" if refusal else "accepted" if delivered else "empty"
+    state: manifests.State = "refused" if refusal else "accepted" if delivered else "empty"
     return Manifest(
         feed=batch.feed.name,
         channel=key[0],
@@ -261,7 +266,7 @@ def _rule_results(
     return [
         RuleResult(
             rule=name,
-            severity=severity,  # type: ignore[arg-type]
+            severity=severity,
             failed_rows=failed.get(name, 0),
             observed=f"{failed.get(name, 0)} of {delivered} rows",
             passed=not failed.get(name, 0),

@@ -7,6 +7,7 @@ ever meeting a half-written table.
 
 import datetime as dt
 import hashlib
+import itertools
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -127,7 +128,7 @@ def _write_tables(
         target = _quoted(staging / f"{name}.parquet")
         # Ordered, so that the same rows make the same bytes.
         written = connection.execute(
-            f"copy (select *, getvariable('snapshot_id') as snapshot_id,"  # noqa: S608 - our names
+            f"copy (select *, getvariable('snapshot_id') as snapshot_id,"
             f" getvariable('data_as_of') as data_as_of from {relation} order by all)"
             f" to {target} (format parquet, compression zstd)"
         ).fetchone()
@@ -188,7 +189,7 @@ def _retire_old_snapshots(published: Path, now: dt.datetime) -> None:
     current = (published / "current").resolve()
     snapshots = sorted(p for p in published.iterdir() if p.is_dir() and not p.is_symlink())
     kept = [p for p in snapshots if not p.name.startswith(".")]
-    for older, successor in zip(kept, kept[1:], strict=False):
+    for older, successor in itertools.pairwise(kept):
         # A snapshot stopped being current when the next one was made.
         superseded = dt.datetime.fromtimestamp(successor.stat().st_mtime, tz=dt.UTC)
         if older != current and now - superseded > KEEP_AFTER:

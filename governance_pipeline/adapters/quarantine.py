@@ -91,15 +91,16 @@ def refuse(
         "select delivery_channel, delivery_day, count(*), count(t.id) from staged"
         " left join turned_away t on t.id = staged.rowid where not is_undated group by all"
     ).fetchall()
-    lost = dict(
-        ((channel, day), n)
+    lost = {
+        (channel, day): n
         for channel, day, n in connection.execute(
             "select delivery_channel, delivery_day, count(*) from rejected group by all"
         ).fetchall()
-    )
+    }
     refused = dict(unreadable)
-    for channel, day, rows, bad in shares:
-        rows, bad = rows + lost.get((channel, day), 0), bad + lost.get((channel, day), 0)
+    for channel, day, read, broken in shares:
+        unread = lost.get((channel, day), 0)
+        rows, bad = read + unread, broken + unread
         if bad > suite.max_bad_share * rows:
             refused.setdefault(
                 (channel, day),
@@ -124,9 +125,11 @@ def tallies(connection: duckdb.DuckDBPyConnection) -> dict[Key, tuple[int, int, 
             "select delivery_channel, delivery_day, sum(delivered), sum(accepted), sum(quarantined)"
             " from (select delivery_channel, delivery_day, count(*) as delivered, 0 as accepted,"
             " 0 as quarantined from staged group by all union all"
-            " select delivery_channel, delivery_day, count(*), 0, count(*) from rejected group by all"
-            " union all select delivery_channel, delivery_day, 0, count(*), 0 from accepted group by"
-            " all union all select delivery_channel, delivery_day, 0, 0, count(*) from turned_away"
+            " select delivery_channel, delivery_day, count(*), 0, count(*) from rejected"
+            " group by all union all"
+            " select delivery_channel, delivery_day, 0, count(*), 0 from accepted"
+            " group by all union all"
+            " select delivery_channel, delivery_day, 0, 0, count(*) from turned_away"
             " join staged on staged.rowid = turned_away.id group by all) group by all"
         ).fetchall()
     }
@@ -135,10 +138,11 @@ def tallies(connection: duckdb.DuckDBPyConnection) -> dict[Key, tuple[int, int, 
 QUARANTINED = """
 select $feed as feed, delivery_channel as channel, delivery_day as delivery_date, file, row_number,
     rule, 'critical' as severity, value,
-    coalesce(raw_json, cast(to_json(struct_pack({typed})) as varchar)) as row_json, $run_id as run_id
+    coalesce(raw_json, cast(to_json(struct_pack({typed})) as varchar)) as row_json,
+    $run_id as run_id
 from turned_away join staged on staged.rowid = turned_away.id
 union all
-select $feed, delivery_channel, delivery_day, file, row_number, $unreadable, 'critical', reason, line,
-    $run_id
+select $feed, delivery_channel, delivery_day, file, row_number, $unreadable, 'critical', reason,
+    line, $run_id
 from rejected
 """

@@ -288,7 +288,8 @@ def _cast(name: str | None, types: Mapping[str, str], kind: str) -> str:
         return given
     if kind == "timestamp" and types[name] == "VARCHAR":
         # A zone in the text is honoured; without one the time is UTC, as the contract says.
-        return f"coalesce(try_cast({given} as timestamptz) at time zone 'UTC', try_cast({given} as timestamp))"
+        # The session's zone is UTC.
+        return f"cast(try_cast({given} as timestamptz) as timestamp)"
     return f"try_cast({given} as {kind})"
 
 

@@ -1,5 +1,6 @@
 """Jobs, schedules, and the sensors that start the judgement when intake ends, however it ends."""
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -52,9 +53,9 @@ def schedules(
         description="Take in yesterday's deliveries at 06:00 UTC.",
     )
     def daily_intake(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        day = partitions.get_last_partition_key(context.scheduled_execution_time)
+        day = _last_day(partitions, context.scheduled_execution_time)
         if day is None:
-            return dg.SkipReason("the calendar in governance.yaml has not begun")
+            return dg.SkipReason("yesterday is outside the calendar in governance.yaml")
         return dg.RunRequest(run_key=day, partition_key=day)
 
     deadline = dg.ScheduleDefinition(
@@ -65,6 +66,12 @@ def schedules(
         description="Judge at 09:00 UTC whatever has arrived, naming what is missing.",
     )
     return [daily_intake, deadline]
+
+
+def _last_day(partitions: dg.DailyPartitionsDefinition, now: dt.datetime) -> str | None:
+    """Return the last day that is over and within the calendar."""
+    yesterday = (now.astimezone(dt.UTC) - dt.timedelta(days=1)).date().isoformat()
+    return yesterday if partitions.has_partition_key(yesterday) else None
 
 
 def judgement_sensors(intake: "AssetJob", judgement: "AssetJob") -> Sequence[dg.SensorDefinition]:

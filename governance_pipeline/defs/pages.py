@@ -101,7 +101,7 @@ def _numbers(verdicts: Judgement) -> pd.DataFrame:
         values=["e_value", "goal", "tolerance"],
         aggfunc="last",
     )
-    evidence.columns = [f"{metric}_{name}" for name, metric in evidence.columns]
+    evidence.columns = pd.Index([f"{pair[1]}_{pair[0]}" for pair in evidence.columns.to_list()])
     numbers = recent.merge(
         evidence.reset_index(), on=["strategy_id", "channel", "date"], how="left"
     )

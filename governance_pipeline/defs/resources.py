@@ -10,7 +10,7 @@ from governance_pipeline.adapters.writer_lock import writer_lock
 from governance_pipeline.paths import Paths
 
 
-class Home(dg.ConfigurableResource):
+class Home(dg.ConfigurableResource):  # type: ignore[type-arg]
     """One home, held for writing from a run's first step to its last.
 
     Steps run in the process of their run, so the lock taken when the resource is set up covers

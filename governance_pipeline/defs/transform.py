@@ -91,7 +91,7 @@ def dbt_marts() -> dg.AssetsDefinition:
 
     @dbt_assets(manifest=prepared_manifest(), dagster_dbt_translator=Translator(), name="dbt_marts")
     def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home) -> Iterator[Any]:
-        """Recompute exactly the decision days that deliveries touched since they were last built."""
+        """Recompute exactly the decision days that deliveries touched since the last build."""
         plan = refresh.plan_refresh(home.paths)
         if plan.is_empty:
             context.log.info("nothing was delivered since the marts were built: dbt is not run")

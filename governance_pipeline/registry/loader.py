@@ -72,6 +72,7 @@ def _entries(
     if not isinstance(node, expected):
         mistakes.append(f"{file}:1: expected a {'list' if is_list else 'mapping'} here")
         return
+    assert node is not None
     for entry in node.value if is_list else [node]:
         mistakes.extend(_repeated_keys(file, entry))
         value = _construct(entry)
@@ -108,7 +109,8 @@ def _described(file: Path, node: yaml.Node, error: ValidationError) -> Iterator[
         line = _line_of(node, detail["loc"])
         given = detail.get("input")
         value = f" (given: {given!r})" if isinstance(given, str | int | float | dt.date) else ""
-        yield f"{file}:{line}: {where or 'entry'}: {detail['msg'].removeprefix('Value error, ')}{value}"
+        said = detail["msg"].removeprefix("Value error, ")
+        yield f"{file}:{line}: {where or 'entry'}: {said}{value}"
 
 
 def _line_of(node: yaml.Node, path: tuple[int | str, ...]) -> int:

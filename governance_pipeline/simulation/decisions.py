@@ -59,12 +59,11 @@ def _strategy_channel(
     mean = DAILY_DECISIONS * scale * np.array(WEEKDAYS)[weekday]
     counts = rng.poisson(mean)
     precision, recall = (
-        np.clip(
-            [true_rate(strategy, metric, d) + rng.normal(0, WOBBLE) for d in range(days)],
-            0.05,
-            0.98,
+        np.clip(rates + rng.normal(0, WOBBLE, days), 0.05, 0.98)
+        for rates in (
+            [true_rate(strategy, "precision", d) for d in range(days)],
+            [true_rate(strategy, "recall", d) for d in range(days)],
         )
-        for metric in ("precision", "recall")
     )
     day = np.repeat(np.arange(days), counts)
     truth = rng.random(len(day)) < PREVALENCE

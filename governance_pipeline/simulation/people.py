@@ -125,7 +125,8 @@ def simulate_appeals(
     part = rng.random(n) < 0.1
     later["outcome"] = np.where(won, np.where(part, "partially_reversed", "reversed"), "upheld")
     return pd.concat(
-        [appeals.assign(decided_at=pd.NaT, outcome="pending"), later], ignore_index=True
+        [appeals.assign(decided_at=np.datetime64("NaT", "s"), outcome="pending"), later],
+        ignore_index=True,
     )
 
 

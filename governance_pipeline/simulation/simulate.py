@@ -95,7 +95,8 @@ def _drawn(decisions: pd.DataFrame, registry: Registry, key: str) -> pd.DataFram
             f"""
             select d.place from (
                 select given.*, s.policy,
-                    case when score is null or isnan(score) then -1 else {score_bin} end as score_bin
+                    case when score is null or isnan(score) then -1 else {score_bin} end
+                        as score_bin
                 from given join strategies s on s.strategy_id = given.strategy_id
             ) d left join rates r on r.strategy_id = d.strategy_id
                 and r.version = d.strategy_version and r.is_fired = d.is_fired
@@ -152,7 +153,7 @@ def _broken(rows: pd.DataFrame, share: float) -> pd.DataFrame:
     broken.loc[: n // 2, "is_fired"] = ""
     broken.loc[: n // 3, "score"] = "NaN%"
     broken.loc[n // 2 : n - 20, "channel"] = "nowhere"
-    broken.loc[n - 19 : n, "decision_id"] = broken.loc[n, "decision_id"]
+    broken.loc[n - 19 : n, "decision_id"] = str(broken["decision_id"].iloc[n])
     return broken
 
 

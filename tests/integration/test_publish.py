@@ -20,7 +20,8 @@ def make_warehouse(path: Path, n: int) -> Path:
     path.unlink(missing_ok=True)
     with duckdb.connect(str(path)) as connection:
         connection.execute(
-            f"create table verdicts as select 's' || i as strategy_id, {n} as n from range(500) t(i)"
+            f"create table verdicts as select 's' || i as strategy_id, {n} as n"
+            " from range(500) t(i)"
         )
     return path
 

@@ -28,9 +28,9 @@ def test_a_second_process_is_told_who_holds_the_lock(tmp_path: Path) -> None:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(LockedError, match=rf"the nightly run, process {other.pid}, since"):
-            with writer_lock(Paths(tmp_path), "me"):
-                pass
+        said = rf"the nightly run, process {other.pid}, since"
+        with pytest.raises(LockedError, match=said), writer_lock(Paths(tmp_path), "me"):
+            pass
         other.communicate()
     with writer_lock(Paths(tmp_path), "me"):
         pass

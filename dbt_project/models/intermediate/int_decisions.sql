@@ -42,7 +42,7 @@ latest as (
         row_number() over (
             partition by
                 strategy_id, version, channel, environment, item_id, decision_date
-            order by is_fired desc, decided_at, decision_id
+            order by is_fired desc, decided_at asc, decision_id asc
         ) = 1 as is_latest_unit
 
     from ranked

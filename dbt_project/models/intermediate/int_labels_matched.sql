@@ -87,9 +87,13 @@ translated as (
         matched.delivery_date,
         case
             when matched.verdict = 'violating'
-                then case when strategies.polarity = 'boost' then 'should_not_fire' else 'should_fire' end
+                then case strategies.polarity
+                    when 'boost' then 'should_not_fire' else 'should_fire'
+                end
             when matched.verdict = 'not_violating'
-                then case when strategies.polarity = 'boost' then 'should_fire' else 'should_not_fire' end
+                then case strategies.polarity
+                    when 'boost' then 'should_fire' else 'should_not_fire'
+                end
             else matched.verdict
         end as verdict
 

@@ -25,8 +25,9 @@ answers as (
         count(*) filter (where kind = 'csat') as csat_answers,
         count(*) filter (where kind = 'csat' and score >= 4) as csat_top_two,
         count(*) filter (where kind = 'review') as reviews,
-        cast(coalesce(sum(cast(score as decimal(18, 2))) filter (where kind = 'review'), 0) as double)
-            as rating_sum,
+        cast(coalesce(
+            sum(cast(score as decimal(18, 2))) filter (where kind = 'review'), 0
+        ) as double) as rating_sum,
         count(*) filter (where kind = 'review' and score < 1.5) as one_star,
         count(*) filter (where kind = 'complaint') as complaints,
         cast(0 as bigint) as impressions,

@@ -38,8 +38,9 @@ summed as (
             as sum_w_fire,
         coalesce({{ exact_sum("case when verdict <> 'unsure' then reach_weight end") }}, 0)
             as sum_wr,
-        coalesce({{ exact_sum("case when verdict <> 'unsure' then reach_weight * reach_weight end") }}, 0)
-            as sum_wr2,
+        coalesce(
+            {{ exact_sum("case when verdict <> 'unsure' then reach_weight * reach_weight end") }}, 0
+        ) as sum_wr2,
         coalesce({{ exact_sum("case when verdict = 'should_fire' then reach_weight end") }}, 0)
             as sum_wr_fire
 

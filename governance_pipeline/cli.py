@@ -100,7 +100,7 @@ def demo(settings: Settings, seed: int, days: int) -> None:
             paths.landing,
             paths.root / "truth",
             seed=seed,
-            sampling_key=paths.sampling_key.read_text(),
+            sampling_key=paths.sampling_key.read_text().strip(),
             start=DEMO_START,
             days=days,
         )

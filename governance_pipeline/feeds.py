@@ -1,7 +1,7 @@
 """The five feeds: their columns, types and keys, said once for reading, rules and empty files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 CHANNELS = ("shoptab", "campaigns", "shopads", "affiliate", "video", "lives")
 
@@ -11,7 +11,8 @@ class Feed:
     """The contract of one feed.
 
     `columns` gives each column's DuckDB type; `required` must be in every delivered file, the
-    others may be missing and are null then; `event_at` dates a row that its source does not.
+    others may be missing and are null then; `event_at` dates a row that its source does not;
+    `computed` are columns that only the feed's suite sees, as SQL.
     """
 
     name: str
@@ -19,12 +20,21 @@ class Feed:
     event_at: str
     columns: Mapping[str, str]
     required: tuple[str, ...]
+    computed: Mapping[str, str] = field(default_factory=dict)
 
 
 def _feed(name: str, key: str | None, event_at: str, required: str, optional: str) -> Feed:
     columns = dict(word.split(":") for word in f"{required} {optional}".split())
     names = tuple(word.split(":")[0] for word in required.split())
     return Feed(name, key, event_at, columns, names)
+
+
+# Nulls never equal each other, so a key that may have nulls in it is written out.
+ROW_KEY = (
+    "concat_ws('|', date, "
+    + ", ".join(f"coalesce({name}, '')" for name in ("category", "market", "experiment_arm"))
+    + ")"
+)
 
 
 FEEDS: Mapping[str, Feed] = {
@@ -66,12 +76,15 @@ FEEDS: Mapping[str, Feed] = {
             "score:double theme:varchar category:varchar market:varchar item_id:varchar "
             "seller_id:varchar decision_id:varchar",
         ),
-        _feed(
-            "activity",
-            None,
-            "date",
-            "channel:varchar date:date impressions:bigint orders:bigint",
-            "category:varchar market:varchar experiment_arm:varchar refunds:bigint gmv:double",
+        replace(
+            _feed(
+                "activity",
+                None,
+                "date",
+                "channel:varchar date:date impressions:bigint orders:bigint",
+                "category:varchar market:varchar experiment_arm:varchar refunds:bigint gmv:double",
+            ),
+            computed={"row_key": ROW_KEY},
         ),
     )
 }

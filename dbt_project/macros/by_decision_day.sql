@@ -1,14 +1,9 @@
-{#- Tables by decision day are recomputed for exactly the days of the var `decision_days`. -#}
+{#- Tables by decision day are recomputed for exactly the days that intake named.
+
+The days are rows, not vars: vars that change make dbt parse the whole project anew. -#}
 
 {% macro in_decision_days(column) -%}
-    {%- set days = var('decision_days') -%}
-    {%- if days -%}
-        {{ column }} in (
-            {%- for day in days %}cast('{{ day }}' as date){{ ', ' if not loop.last }}{% endfor -%}
-        )
-    {%- else -%}
-        1 = 0
-    {%- endif -%}
+    {{ column }} in (select days.day from {{ ref('stg_build_days') }} as days)
 {%- endmacro %}
 
 {#- Run before the recomputed days are appended, in the same transaction. -#}
@@ -17,16 +12,5 @@
         delete from {{ this }} where {{ in_decision_days(column) }}
     {%- else -%}
         select 1
-    {%- endif -%}
-{%- endmacro %}
-
-{% macro is_contested(channel, day) -%}
-    {%- set places = var('contested_days') -%}
-    {%- if places -%}
-        concat({{ channel }}, '/', cast({{ day }} as varchar(10))) in (
-            {%- for place in places %}'{{ place }}'{{ ', ' if not loop.last }}{% endfor -%}
-        )
-    {%- else -%}
-        1 = 0
     {%- endif -%}
 {%- endmacro %}

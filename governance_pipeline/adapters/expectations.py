@@ -1,174 +1,127 @@
-"""The suites: one declaration per feed that Great Expectations evaluates and the quarantine uses.
+"""Great Expectations over a staged table, by its SQL engine: the only module that knows it.
 
-Great Expectations says whether a rule holds over a whole range; only for a rule that does not are
-its predicate and this module's SQL used to find the rows. So the two cannot disagree unseen: the
-counts are compared, and a difference is an error.
+Two things are private names of the pinned version, and a test fails if they move: the list of
+dialects that get one lasting connection, and the function that writes a regular expression in a
+dialect. As shipped, rows of DuckDB are read after their connection has rolled back, and regular
+expressions are not known for DuckDB at all.
 """
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+import atexit
+import enum
+import gc
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import yaml
-
+from governance_pipeline.adapters.suites import Suite
 from governance_pipeline.errors import ExpectationFileError
-from governance_pipeline.settings import EXPECTATIONS
-
-ROWS_QUERY = "unexpected_rows_expectation"
-UNIQUE = "expect_column_values_to_be_unique"
 
 
-@dataclass(frozen=True)
-class Rule:
-    """One expectation on rows: what it is called, how much it weighs, which rows break it."""
-
-    name: str
-    severity: Literal["critical", "warning"]
-    column: str | None
-    broken: str
-    is_unique: bool = False
-
-
-@dataclass(frozen=True)
-class Suite:
-    """The rules of a feed, with the hash of the file that says them."""
-
-    name: str
-    rules: Sequence[Rule]
-    declared: Sequence[Mapping[str, Any]]
-    max_bad_share: float
-    suite_hash: str
-
-
-@cache
-def load_suite(feed: str) -> Suite:
-    """Return the suite of a feed.
-
-    Raises:
-        ExpectationFileError: If the file is malformed, naming the expectation and the remedy.
-    """
-    file = EXPECTATIONS / f"{feed}.yaml"
-    text = file.read_text(encoding="utf-8")
-    said = yaml.safe_load(text)
-    return Suite(
-        name=said["name"],
-        rules=[_rule(file, declared) for declared in said["expectations"]],
-        declared=said["expectations"],
-        max_bad_share=float(said.get("meta", {}).get("max_bad_share", 0.2)),
-        suite_hash=hashlib.sha256(text.encode()).hexdigest(),
-    )
-
-
-def evaluate(database: Path, table: str, suite: Suite) -> dict[str, int]:
-    """Let Great Expectations judge a staged table, and return how many rows break each rule.
+def evaluate(database: Path, table: str, suite: Suite, config: Mapping[str, str]) -> dict[str, int]:
+    """Return how many rows of a table break each rule of a suite, in one call for all of them.
 
     Args:
         database: A DuckDB file that nobody else has open.
-        table: The table to judge, whole.
+        table: The table or view to judge, whole.
         suite: What it must satisfy.
+        config: DuckDB settings of the connection.
 
     Raises:
         ExpectationFileError: If an expectation cannot be evaluated.
     """
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     import great_expectations as gx
 
-    _let_it_read_duckdb()
+    _teach_duckdb()
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
-    source = context.data_sources.add_sql("staged", connection_string=f"duckdb:///{database}")
-    asset = source.add_table_asset(table, table_name=table)
-    batch = asset.add_batch_definition_whole_table("range").get_batch()
-    declared = [
-        {k: v for k, v in one.items() if k not in ("notes",)} | {"notes": one.get("notes")}
-        for one in suite.declared
-    ]
-    try:
-        results = batch.validate(
-            gx.ExpectationSuite(name=suite.name, expectations=declared), result_format="BASIC"
+    with _closing_every_connection():
+        source = context.data_sources.add_sql(
+            "staged",
+            connection_string=f"duckdb:///{database}",
+            create_temp_table=False,
+            kwargs={"connect_args": {"config": dict(config)}},
         )
-    finally:
-        # Without this the file stays open in this process, and nobody else can open it.
-        batch.data.execution_engine.close()
-        batch.data.execution_engine.engine.dispose()
-        source.get_engine().dispose()
+        asset = source.add_table_asset(table, table_name=table)
+        declared = gx.ExpectationSuite(name=suite.name, expectations=list(suite.expectations))
+        results = (
+            asset.add_batch_definition_whole_table("range")
+            .get_batch()
+            .validate(declared, result_format={"result_format": "BASIC"})
+        )
     return {r.expectation_config.meta["check"]: _broken_rows(r) for r in results.results}
 
 
+@contextmanager
+def _closing_every_connection() -> Iterator[None]:
+    """Close what Great Expectations opens: it keeps two pools, and closes neither."""
+    from sqlalchemy import event
+    from sqlalchemy.pool import Pool
+
+    opened: list[Any] = []
+
+    def remember(connection: Any, record: Any) -> None:
+        if type(connection).__module__.startswith("duckdb_engine"):
+            opened.append(record)
+
+    event.listen(Pool, "connect", remember)
+    try:
+        yield
+    finally:
+        event.remove(Pool, "connect", remember)
+        for record in opened:
+            record.invalidate()
+
+
 def _broken_rows(result: Any) -> int:
-    if result.success:
-        return 0
-    raised = str(result.exception_info)
-    if "'raised_exception': True" in raised:
+    found = result.result or {}
+    count = found.get("unexpected_count", found.get("observed_value"))
+    if count is None:
         check = result.expectation_config.meta["check"]
-        raise ExpectationFileError(f"{check} could not be evaluated: {raised[-300:]}")
-    found = result.result.get("unexpected_count", result.result.get("observed_value"))
-    return int(found) if found is not None else -1
+        raise ExpectationFileError(
+            f"{check} could not be evaluated: {str(result.exception_info)[-400:]}"
+        )
+    return int(count)
 
 
-def _let_it_read_duckdb() -> None:
-    """Keep Great Expectations' connection open between writing a query and reading its rows.
+class _Dialect(enum.StrEnum):
+    DUCKDB = "duckdb"
 
-    As shipped it reads after its connection has rolled back and finds nothing. The list of
-    dialects that get one lasting connection is a private name, which is why the version is pinned.
-    """
+
+def _teach_duckdb() -> None:
+    """Let Great Expectations keep its DuckDB connection, and write DuckDB's regular expressions."""
     import great_expectations.execution_engine.sqlalchemy_execution_engine as engine
-
-    class _Dialect(str):
-        value = property(str)
-
-    if "duckdb" not in engine._PERSISTED_CONNECTION_DIALECTS:
-        engine._PERSISTED_CONNECTION_DIALECTS += (_Dialect("duckdb"),)
-
-
-def _rule(file: Path, declared: Mapping[str, Any]) -> Rule:
-    kind, kwargs = declared["type"], declared.get("kwargs", {})
-    name = declared.get("meta", {}).get("check")
-    if not name:
-        raise ExpectationFileError(
-            f"{file.name}: {kind} has no meta.check; give it one, in snake_case"
-        )
-    severity = declared.get("severity", "critical")
-    if severity not in ("critical", "warning"):
-        raise ExpectationFileError(
-            f"{file.name}: {name} has severity {severity}; use critical or warning"
-        )
-    column = kwargs.get("column")
-    return Rule(name, severity, column, _broken(file, name, kind, kwargs), kind == UNIQUE)
-
-
-def _broken(file: Path, name: str, kind: str, kwargs: Mapping[str, Any]) -> str:
-    """Return the predicate of a row that breaks an expectation; nulls break only not-null."""
-    column = kwargs.get("column")
-    if kind == "expect_column_values_to_not_be_null":
-        return f"{column} is null"
-    if kind == "expect_column_values_to_be_null":
-        return f"{column} is not null"
-    if kind == "expect_column_values_to_be_in_set":
-        allowed = ", ".join(_literal(value) for value in kwargs["value_set"])
-        return f"{column} is not null and {column} not in ({allowed})"
-    if kind == "expect_column_values_to_be_between":
-        bounds = [
-            f"{column} {sign} {_literal(kwargs[bound])}"
-            for bound, sign in (("min_value", "<"), ("max_value", ">"))
-            if bound in kwargs
-        ]
-        return f"{column} is not null and ({' or '.join(bounds)})"
-    if kind == UNIQUE:
-        return "false"
-    if kind == ROWS_QUERY:
-        # Great Expectations fills {batch} in, so a brace of the query itself is doubled.
-        query = str(kwargs["unexpected_rows_query"]).replace("{{", "{").replace("}}", "}")
-        return query.partition(" where ")[2]
-    raise ExpectationFileError(
-        f"{file.name}: {name} is a {kind}, which the quarantine cannot express; "
-        f"write it as {ROWS_QUERY}"
+    import sqlalchemy as sa
+    from great_expectations.expectations.metrics.column_map_metrics import (
+        column_values_match_regex as regex,
     )
 
-
-def _literal(value: Any) -> str:
-    return (
-        str(value) if isinstance(value, int | float) else "'" + str(value).replace("'", "''") + "'"
+    if _Dialect.DUCKDB in engine._PERSISTED_CONNECTION_DIALECTS:
+        return
+    engine._PERSISTED_CONNECTION_DIALECTS = (
+        *engine._PERSISTED_CONNECTION_DIALECTS,
+        _Dialect.DUCKDB,
     )
+    shipped = regex.get_dialect_regex_expression
+
+    def for_any_dialect(column: Any, pattern: str, dialect: Any, positive: bool = True) -> Any:
+        name = getattr(getattr(dialect, "dialect", dialect), "name", "")
+        if name != "duckdb":
+            return shipped(column, pattern, dialect, positive)
+        matches = sa.func.regexp_matches(column, sa.literal(pattern))
+        return matches if positive else sa.not_(matches)
+
+    regex.get_dialect_regex_expression = for_any_dialect
+    atexit.register(_forget_duckdb)
+
+
+def _forget_duckdb() -> None:
+    """Drop what keeps DuckDB's classes alive at exit, where DuckDB would report them as leaks."""
+    for name in [name for name in sys.modules if name.startswith("duckdb_engine")]:
+        vars(sys.modules.pop(name)).clear()
+    gc.collect()

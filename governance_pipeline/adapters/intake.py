@@ -5,43 +5,28 @@ a partition real is the rename of its manifest, last.
 """
 
 import datetime as dt
-import os
-import shutil
-import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
-from governance_pipeline.adapters import enrich, expectations, manifests, quarantine
+from governance_pipeline.adapters import expectations, lake, manifests, verdicts
+from governance_pipeline.adapters.batch import Batch, Partition
+from governance_pipeline.adapters.committing import commit_partitions
 from governance_pipeline.adapters.landing import Delivery, Source, discover
-from governance_pipeline.adapters.manifests import Manifest, RuleResult
-from governance_pipeline.adapters.registry_store import applied_hash
-from governance_pipeline.adapters.staging import Key, Staged, fingerprint, stage
-from governance_pipeline.feeds import FEEDS, Feed, accepted_columns
+from governance_pipeline.adapters.manifests import Manifest
+from governance_pipeline.adapters.plans import keep_current_plan
+from governance_pipeline.adapters.reading import DeliveredFile, fingerprint, look_at
+from governance_pipeline.adapters.staging import create_staged, stage
+from governance_pipeline.adapters.suites import load_suite
+from governance_pipeline.adapters.verdicts import Key
+from governance_pipeline.errors import ExpectationFileError
+from governance_pipeline.feeds import FEEDS
 from governance_pipeline.paths import Paths
-
-Progress = Callable[[str], None]
-
-
-@dataclass
-class _Batch:
-    """One range of one feed on its way."""
-
-    feed: Feed
-    suite: expectations.Suite
-    days: Sequence[dt.date]
-    paths: Paths
-    folder: Path
-    staged: Staged = field(default_factory=Staged)
-    previous: dict[Key, Manifest] = field(default_factory=dict)
-
-    @property
-    def database(self) -> Path:
-        return self.folder / "stage.duckdb"
+from governance_pipeline.settings import EXPECTATIONS
 
 
 def intake_range(
@@ -52,13 +37,15 @@ def intake_range(
     paths: Paths,
     sources: Sequence[Source],
     run_id: str,
-    progress: Callable[[str], None],
+    progress: Callable[[str], None] = lambda _: None,
     memory_limit: str = "1GB",
+    threads: int = 2,
+    suites: Path = EXPECTATIONS,
 ) -> list[Manifest]:
     """Take in what was delivered of a feed within a range of days, and commit each partition.
 
     A delivery whose bytes were taken in before under the same suite is left as it is. A changed
-    one restates its partition: draws are made by the rates of its first intake.
+    one restates its partition, and its draws are made by the plan of its first intake.
 
     Args:
         feed: A name of `feeds.FEEDS`.
@@ -69,207 +56,118 @@ def intake_range(
         run_id: Who commits.
         progress: Called with a sentence now and then.
         memory_limit: DuckDB's, e.g. "1GB".
+        threads: How many DuckDB may use.
+        suites: Folder of the suites, one `<feed>.yaml` each.
 
     Returns:
         The manifests of the range's deliveries, new and left alone, by channel and day.
 
     Raises:
         SourceError: If a configured source is missing or its mapping does not work.
+        RegistryError: If decisions are taken in before any registry was applied.
+        ExpectationFileError: If a suite is malformed or means two things.
     """
-    make_empty_files(paths.lake)
-    suite = expectations.load_suite(feed)
+    lake.make_empty_files(paths.lake)
     found = discover(feed, channels, days, paths.landing, sources)
-    fresh, kept = _unchanged(paths.lake, feed, suite, found)
-    if not fresh:
-        return sorted(kept, key=lambda m: (m.channel, m.delivery_date))
-    progress(f"{feed}: reading {sum(len(d.files) for d in fresh)} files")
-    with _scratch(paths.lake) as folder:
-        batch = _Batch(FEEDS[feed], suite, days, paths, folder)
-        made = _take_in(batch, fresh, run_id, memory_limit)
-    rows, bad = sum(m.rows_delivered for m in made), sum(m.rows_quarantined for m in made)
-    progress(f"{feed}: {rows:,} rows in {len(made)} deliveries, {bad:,} quarantined")
-    return sorted([*kept, *made], key=lambda m: (m.channel, m.delivery_date))
+    with lake.scratch(paths.lake) as folder:
+        batch = Batch(FEEDS[feed], load_suite(suites / f"{feed}.yaml"), paths, folder, run_id)
+        kept = _plan(batch, found, channels, days)
+        if batch.partitions:
+            progress(
+                f"{feed}: reading {len(batch.files)} files of {len(batch.partitions)} deliveries"
+            )
+            config = {"memory_limit": memory_limit, "threads": str(threads)}
+            made = _take_in(batch, config)
+            rows, bad = sum(m.rows_delivered for m in made), sum(m.rows_quarantined for m in made)
+            progress(f"{feed}: {rows:,} rows in {len(made)} deliveries, {bad:,} quarantined")
+            kept += made
+    return sorted(kept, key=lambda m: (m.channel, m.delivery_date))
 
 
-def make_empty_files(lake: Path) -> None:
-    """Write an empty typed file per table, so that a list of files to read is never empty."""
-    tables = [*FEEDS, "sampled_decisions", "actioned_decisions"]
-    if all((lake / "empty" / f"{table}.parquet").exists() for table in tables):
-        return
-    (lake / "empty").mkdir(parents=True, exist_ok=True)
-    with duckdb.connect() as connection:
-        for table in tables:
-            columns = ", ".join(
-                f"cast(null as {k}) as {n}" for n, k in accepted_columns(table).items()
-            )
-            target = str(lake / "empty" / f"{table}.parquet").replace("'", "''")
-            connection.execute(
-                f"copy (select {columns} where false) to '{target}' (format parquet)"
-            )
+def _plan(
+    batch: Batch, found: Sequence[Delivery], channels: Sequence[str], days: Sequence[dt.date]
+) -> list[Manifest]:
+    """Note in `batch` what is new or changed; return the manifests of what is neither."""
+    numbers = count(1)
+    delivered: dict[Key, list[DeliveredFile]] = defaultdict(list)
+    for delivery in found:
+        files = [
+            fingerprint(next(numbers), file, delivery, batch.paths.root) for file in delivery.files
+        ]
+        for day in days if delivery.day is None else [delivery.day]:
+            delivered[delivery.channel, day] += files
+    unchanged = []
+    for key in [(channel, day) for channel in channels for day in days]:
+        before = manifests.read(batch.paths.lake, batch.feed.name, *key)
+        now = delivered.get(key)
+        if before is not None and (now is None or _is_same(batch, before, now)):
+            unchanged.append(before)
+        elif now is not None:
+            batch.partitions[key] = Partition(len(batch.partitions), *key, now, before)
+    needed = {file.number: file for p in batch.partitions.values() for file in p.files}
+    batch.files = {number: look_at(file, batch.folder) for number, file in needed.items()}
+    return unchanged
+
+
+def _is_same(batch: Batch, before: Manifest, files: Sequence[DeliveredFile]) -> bool:
+    known = sorted((source.path, source.sha256) for source in before.sources)
+    now = sorted((file.name, file.sha256) for file in files)
+    return known == now and before.suite_hash == batch.declared(files)
+
+
+def _take_in(batch: Batch, config: dict[str, str]) -> list[Manifest]:
+    if batch.feed.name == "decisions":
+        batch.current_plan = keep_current_plan(batch.paths.lake)
+    with _opened(batch, config) as connection:
+        create_staged(connection, batch.feed)
+        _name_wanted(connection, batch)
+        batch.note_problems(stage(connection, batch.feed, batch.suite, batch.to_read()))
+        batch.verdicts, counted = verdicts.judge(connection, batch.feed, batch.suite)
+    if batch.verdicts:
+        _compare(batch, counted, expectations.evaluate(
+            batch.database, "judged", batch.suite, config
+        ))  # fmt: skip
+    with _opened(batch, config) as connection:
+        return commit_partitions(connection, batch)
 
 
 @contextmanager
-def _scratch(lake: Path) -> Iterator[Path]:
-    folder = lake / ".staging" / uuid.uuid4().hex
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _opened(batch: _Batch, memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    config: dict[str, Any] = {
-        "python_enable_replacements": False,
-        "memory_limit": memory_limit,
-        "threads": 2,
-    }
-    with duckdb.connect(str(batch.database), config=config) as connection:
+def _opened(batch: Batch, config: dict[str, str]) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(str(batch.database), config={**config}) as connection:
+        connection.execute("set python_enable_replacements = false")
         connection.execute("set timezone = 'UTC'")
+        # Joins keep the order they are written in: the large table first, which streams in its own
+        # order, the small one second. Left to itself the planner once hashed the rows themselves.
+        connection.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
+        connection.execute("set checkpoint_threshold = '1GB'")
         yield connection
 
 
-def _unchanged(
-    lake: Path, feed: str, suite: expectations.Suite, found: Sequence[Delivery]
-) -> tuple[list[Delivery], list[Manifest]]:
-    """Split deliveries into those to take in and the manifests of those that are known."""
-    fresh, kept = [], []
-    for delivery in found:
-        known = manifests.read(lake, feed, delivery.channel, delivery.day) if delivery.day else None
-        if known is not None and known.suite_hash == suite.suite_hash:
-            now = [fingerprint(file).sha256 for file in delivery.files]
-            if now == [source.sha256 for source in known.sources]:
-                kept.append(known)
-                continue
-        fresh.append(delivery)
-    return fresh, kept
-
-
-def _take_in(
-    batch: _Batch, deliveries: Sequence[Delivery], run_id: str, memory_limit: str
-) -> list[Manifest]:
-    with _opened(batch, memory_limit) as connection:
-        batch.staged = stage(connection, batch.feed, deliveries)
-        quarantine.date_rows(connection, batch.days)
-    broken = expectations.evaluate(batch.database, "staged", batch.suite)
-    with _opened(batch, memory_limit) as connection:
-        counts = quarantine.sort_rows(connection, batch.suite, broken)
-        keys = _deliveries(connection, batch, deliveries)
-        for key in keys:
-            known = manifests.read(batch.paths.lake, batch.feed.name, *key)
-            if known is not None:
-                batch.previous[key] = known
-        refused = {k: v for k, v in batch.staged.refused.items() if k in keys}
-        refused |= quarantine.refuse(connection, batch.suite, refused)
-        enrich.prepare(connection, batch.feed, batch.paths, batch.previous)
-        written = enrich.write_partitions(connection, batch.feed, batch.folder, run_id)
-        tallies = quarantine.tallies(connection)
-        touched = enrich.decision_days(connection, batch.feed, batch.paths)
-    files = _move_into_place(batch, written)
-    made = [
-        _manifest(batch, key, refused.get(key), counts, tallies, touched, files, run_id)
-        for key in keys
-    ]
-    os.sync()  # everything the manifests name is on the disk before they name it
-    for manifest in made:
-        manifests.commit(batch.paths.lake, manifest)
-    return made
-
-
-def _deliveries(
-    connection: duckdb.DuckDBPyConnection, batch: _Batch, deliveries: Sequence[Delivery]
-) -> list[Key]:
-    """Return the partitions of this intake; a source that dates its rows has those it brings."""
-    keys = {(d.channel, d.day) for d in deliveries if d.day is not None}
-    keys |= set(
-        connection.execute("select distinct delivery_channel, delivery_day from staged").fetchall()
+def _name_wanted(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    """Write the partitions of this intake; a source that dates its rows may bring others too."""
+    connection.execute(
+        "create table wanted (part integer, delivery_channel varchar, delivery_date date,"
+        " plan_hash varchar, channel varchar)"
     )
-    by_key = {key: [d for d in deliveries if (d.channel, d.day) == key] for key in keys}
-    for key, own in by_key.items():
-        for delivery in own or [d for d in deliveries if d.channel == key[0] and d.day is None]:
-            batch.staged.files[key] += [fingerprint(file) for file in delivery.files]
-    return sorted(keys)
-
-
-def _move_into_place(
-    batch: _Batch, written: dict[tuple[str, Key], list[Path]]
-) -> dict[Key, dict[str, list[str]]]:
-    """Rename written files to their folders of the lake, where nobody lists them yet."""
-    token = uuid.uuid4().hex[:12]
-    placed: dict[Key, dict[str, list[str]]] = {}
-    for (kind, key), files in sorted(written.items()):
-        channel, day = key
-        own = {
-            "accepted": f"accepted/{batch.feed.name}",
-            "quarantine": f"quarantine/{batch.feed.name}",
-        }
-        folder = f"{own.get(kind, f'derived/{kind}')}/{channel}/{day}"
-        (batch.paths.lake / folder).mkdir(parents=True, exist_ok=True)
-        for number, file in enumerate(sorted(files)):
-            name = f"{folder}/{token}-{number}.parquet"
-            file.rename(batch.paths.lake / name)
-            placed.setdefault(key, {}).setdefault(kind, []).append(name)
-    return placed
-
-
-def _manifest(
-    batch: _Batch,
-    key: Key,
-    refusal: str | None,
-    counts: dict[Key, dict[str, int]],
-    tallies: dict[Key, tuple[int, int, int]],
-    touched: dict[Key, tuple[list[dt.date], int]],
-    files: dict[Key, dict[str, list[str]]],
-    run_id: str,
-) -> Manifest:
-    delivered, accepted, quarantined = tallies.get(key, (0, 0, 0))
-    before = batch.previous.get(key)
-    days, pending = touched.get(key, ([], 0))
-    listed = files.get(key, {})
-    if before is not None:
-        days = sorted({*days, *before.decision_days})
-        if refusal is not None:
-            # What was accepted before stays what everybody reads.
-            listed = {k: v for k, v in before.files.items() if k != "quarantine"} | listed
-            days = before.decision_days
-    state: manifests.State = "refused" if refusal else "accepted" if delivered else "empty"
-    return Manifest(
-        feed=batch.feed.name,
-        channel=key[0],
-        delivery_date=key[1],
-        state=state,
-        rows_delivered=delivered,
-        rows_accepted=accepted,
-        rows_quarantined=quarantined,
-        restatements=before.restatements + 1 if before else 0,
-        pending_rows=pending,
-        decision_days=days,
-        files=listed,
-        sources=batch.staged.files[key],
-        rules=_rule_results(batch.suite, counts.get(key, {}), delivered),
-        refusal=refusal,
-        extra_columns=batch.staged.extra.get(key, []),
-        suite_hash=batch.suite.suite_hash,
-        plan_hash=enrich.plan_of(batch.feed, batch.paths, before),
-        registry_hash=applied_hash(batch.paths.lake),
-        committed_at=dt.datetime.now(dt.UTC),
-        run_id=run_id,
+    connection.executemany(
+        "insert into wanted values (?, ?, ?, ?, ?)",
+        [
+            (p.part, p.channel, p.day, batch.plan_of(p), p.channel)
+            for p in batch.partitions.values()
+        ],
+    )
+    connection.execute(
+        "create view judged as select * from staged"
+        " semi join wanted using (delivery_channel, delivery_date)"
     )
 
 
-def _rule_results(
-    suite: expectations.Suite, failed: dict[str, int], delivered: int
-) -> list[RuleResult]:
-    rules = [(rule.name, rule.severity) for rule in suite.rules]
-    rules += [(name, "critical") for name in quarantine.READING_RULES if failed.get(name)]
-    return [
-        RuleResult(
-            rule=name,
-            severity=severity,
-            failed_rows=failed.get(name, 0),
-            observed=f"{failed.get(name, 0)} of {delivered} rows",
-            passed=not failed.get(name, 0),
-        )
-        for name, severity in rules
-    ]
+def _compare(batch: Batch, counted: dict[str, int], validated: dict[str, int]) -> None:
+    """See to it that the validation and the quarantine mean the same by every rule."""
+    for rule in batch.suite.rules:
+        ours, theirs = counted.get(rule.name, 0), validated[rule.name]
+        if ours != theirs:
+            raise ExpectationFileError(
+                f"{batch.suite.name}.yaml: {rule.name} fails for {theirs} rows in the validation"
+                f" and for {ours} in the quarantine; write it so that both mean the same"
+            )

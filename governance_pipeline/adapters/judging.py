@@ -46,7 +46,7 @@ def judge_warehouse(paths: Paths) -> Judgement:
 
 def read(paths: Paths, table: str) -> pd.DataFrame:
     """Return one table of the warehouse, whole."""
-    return warehouse.read_frame(paths.warehouse, f"select * from {table}")  # noqa: S608 - our names
+    return warehouse.read_frame(paths.warehouse, f"select * from {table}")
 
 
 def read_verdicts(paths: Paths) -> Judgement:

@@ -16,7 +16,7 @@ from governance_pipeline.errors import SourceError
 from governance_pipeline.feeds import CHANNELS, FEEDS
 
 FORMS = {
-    form: re.compile(rf"\.({endings})(\.gz|\.zst)?$")
+    form: re.compile(rf"\.({endings})(\.gz|\.zst)?$", re.IGNORECASE)
     for form, endings in {
         "csv": "csv", "json": "jsonl|ndjson|json", "parquet": "parquet",
     }.items()

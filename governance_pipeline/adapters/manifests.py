@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from governance_pipeline.adapters.lake import make_durable
 from governance_pipeline.feeds import THIN
 
 State = Literal["accepted", "empty", "refused"]
@@ -73,11 +74,21 @@ class Manifest(BaseModel):
 
 def commit(lake: Path, manifest: Manifest) -> None:
     """Put a manifest in its place; readers see the state before it or after it."""
-    target = _path(lake, manifest.feed, manifest.channel, manifest.delivery_date)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(f".{target.name}.{os.getpid()}")
-    fresh.write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
-    fresh.replace(target)
+    commit_all(lake, [manifest])
+
+
+def commit_all(lake: Path, made: Sequence[Manifest]) -> None:
+    """Put manifests in their places, each by one rename after all are on the disk."""
+    renames = []
+    for manifest in made:
+        target = _path(lake, manifest.feed, manifest.channel, manifest.delivery_date)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_name(f".{target.name}.{os.getpid()}")
+        fresh.write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+        renames.append((fresh, target))
+    make_durable([fresh for fresh, _ in renames])
+    for fresh, target in renames:
+        fresh.replace(target)
 
 
 def read(lake: Path, feed: str, channel: str, day: dt.date) -> Manifest | None:
@@ -91,6 +102,14 @@ def read_all(lake: Path) -> list[Manifest]:
     return [
         Manifest.model_validate_json(path.read_bytes())
         for path in sorted((lake / "manifests").glob("*/*/[0-9]*.json"))
+    ]
+
+
+def read_feed(lake: Path, feed: str) -> list[Manifest]:
+    """Return the manifests of one feed, ordered by channel and delivery date."""
+    return [
+        Manifest.model_validate_json(path.read_bytes())
+        for path in sorted((lake / "manifests" / feed).glob("*/[0-9]*.json"))
     ]
 
 
@@ -114,8 +133,11 @@ def files_of(
     ]
 
 
-def contested_days(found: Sequence[Manifest], days: set[dt.date]) -> list[str]:
-    """Return `channel/date` for the decision days that more than one delivery speaks of."""
+def contested(found: Sequence[Manifest], days: set[dt.date]) -> list[Manifest]:
+    """Return the deliveries of decisions that share one of these days with another delivery.
+
+    Only their rows can be repeated or corrected by another delivery, so only they are compared.
+    """
     touched = Counter(
         (manifest.channel, day)
         for manifest in found
@@ -123,7 +145,12 @@ def contested_days(found: Sequence[Manifest], days: set[dt.date]) -> list[str]:
         for day in manifest.decision_days
         if day in days
     )
-    return sorted(f"{channel}/{day}" for (channel, day), n in touched.items() if n > 1)
+    return [
+        manifest
+        for manifest in found
+        if manifest.feed == "decisions"
+        and any(touched[manifest.channel, day] > 1 for day in manifest.decision_days)
+    ]
 
 
 def _path(lake: Path, feed: str, channel: str, day: dt.date) -> Path:

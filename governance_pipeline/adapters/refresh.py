@@ -6,7 +6,6 @@ a run that died before its note is done again.
 
 import datetime as dt
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 
@@ -22,18 +21,9 @@ class RefreshPlan:
     """What a build must do, and what it will have been built from."""
 
     decision_days: list[dt.date]
-    contested_days: list[str]
     built_from: pd.DataFrame = field(repr=False)
     is_full: bool = False
     is_empty: bool = False
-
-    @property
-    def dbt_vars(self) -> dict[str, Any]:
-        """The range as dbt takes it."""
-        return {
-            "decision_days": [day.isoformat() for day in self.decision_days],
-            "contested_days": self.contested_days,
-        }
 
 
 def plan_refresh(paths: Paths) -> RefreshPlan:
@@ -64,7 +54,6 @@ def plan_refresh(paths: Paths) -> RefreshPlan:
     days = sorted(touched)
     return RefreshPlan(
         decision_days=days,
-        contested_days=manifests.contested_days(found, set(days)),
         built_from=now,
         is_full=is_full,
         is_empty=not changed,
@@ -84,4 +73,4 @@ def remember(paths: Paths, plan: RefreshPlan) -> None:
 def _built_from(paths: Paths) -> pd.DataFrame:
     if not paths.warehouse.exists() or not warehouse.has_table(paths.warehouse, NOTE):
         return pd.DataFrame(columns=["feed", "channel", "delivery_date", "token"])
-    return warehouse.read_frame(paths.warehouse, f"select * from {NOTE}")  # noqa: S608 - our name
+    return warehouse.read_frame(paths.warehouse, f"select * from {NOTE}")

@@ -1,311 +1,231 @@
-"""Reading deliveries of any form into one typed table, losing no row and naming every trouble."""
+"""Staging: the rows of a range in one typed table, each with its origin and the rules it breaks."""
 
-import csv
-import datetime as dt
-import gzip
-import hashlib
-import io
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO
+from collections.abc import Sequence
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
-import zstandard
 
-from governance_pipeline.adapters.landing import Delivery, Source, form_of
-from governance_pipeline.adapters.manifests import SourceFile
+from governance_pipeline.adapters.reading import DeliveredFile, columns_of, raw_sql
+from governance_pipeline.adapters.sql import quoted
+from governance_pipeline.adapters.suites import Suite
 from governance_pipeline.errors import SourceError
 from governance_pipeline.feeds import Feed
 
-Key = tuple[str, dt.date]
-UNIT_SEPARATOR = "\x1f"
+SELECT = re.compile(r"^\s*select\s+(?!distinct\b)", re.IGNORECASE)
+# What may be one file's fault; anything else is ours or the machine's.
+FILE_ERRORS = (
+    duckdb.IOException,
+    duckdb.InvalidInputException,
+    duckdb.ConversionException,
+    duckdb.SerializationException,
+    duckdb.OutOfRangeException,
+    duckdb.SequenceException,
+)
 
 
-@dataclass
-class Staged:
-    """What was read, beside the table `staged` itself.
+def create_staged(connection: duckdb.DuckDBPyConnection, feed: Feed) -> None:
+    """Create the table `staged` of a feed, and `files`, which it names by number."""
+    typed = [f"{quoted(name)} {kind}" for name, kind in feed.columns.items()]
+    uncast = [
+        f"{quoted(name)} varchar" for name in (*map(uncast_name, castable(feed)), *feed.computed)
+    ]
+    connection.execute(
+        "create table staged (delivery_channel varchar, delivery_date date, file integer,"
+        f" row_number bigint, unreadable varchar, {', '.join(typed + uncast)},"
+        " broken ubigint, row_json varchar)"
+    )
+    connection.execute(
+        "create table files (number integer, path varchar, name varchar, channel varchar, day date)"
+    )
 
-    `files` are the delivered files per delivery, `refused` the deliveries that cannot be read at
-    all with the reason, `extra` the columns nobody asked for.
-    """
 
-    files: dict[Key, list[SourceFile]] = field(default_factory=lambda: defaultdict(list))
-    refused: dict[Key, str] = field(default_factory=dict)
-    extra: dict[Key, list[str]] = field(default_factory=dict)
+def castable(feed: Feed) -> list[str]:
+    """Return the columns whose text may fail to be of their type."""
+    return [name for name, kind in feed.columns.items() if kind != "varchar"]
 
 
-@dataclass(frozen=True)
-class _Group:
-    """Files that can be read by one statement: one form, one header, one source."""
-
-    form: str
-    header: tuple[str, ...]
-    source: Source | None
+def uncast_name(column: str) -> str:
+    """Return the staged column that keeps the text of values not of their column's type."""
+    return f"{column}__uncast"
 
 
 def stage(
-    connection: duckdb.DuckDBPyConnection, feed: Feed, deliveries: Sequence[Delivery]
-) -> Staged:
-    """Read deliveries into the table `staged`, typed, with where every row came from.
-
-    Beside the feed's columns a row has `delivery_channel`, `delivery_day` (null where a source
-    that dates its rows has none), `file`, `row_number` from 1, `unreadable` (the columns whose
-    text is not of their type), `delivered_key` (a hash of the key within its delivery) and
-    `raw_json` where the typed row does not say all that was delivered.
-    """
-    typed = ", ".join(f"{name} {kind}" for name, kind in feed.columns.items())
-    connection.execute(
-        f"create table staged ({typed}, delivery_channel varchar, delivery_day date, file varchar,"
-        " row_number bigint, unreadable varchar, raw_json varchar, delivered_key ubigint)"
-    )
-    connection.execute(
-        "create table rejected (file varchar, row_number bigint, line varchar,"
-        " reason varchar, delivery_channel varchar, delivery_day date)"
-    )
-    report = Staged()
-    groups: dict[_Group, list[tuple[Path, str, dt.date | None]]] = defaultdict(list)
-    for delivery in deliveries:
-        for file in delivery.files:
-            group = _look_at(feed, delivery, file, report)
-            if group is not None:
-                groups[group].append((file, delivery.channel, delivery.day))
-    for group, files in groups.items():
-        _read_group(connection, feed, group, files)
-    return report
-
-
-def fingerprint(file: Path) -> SourceFile:
-    """Return a delivered file's path, size and SHA-256."""
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return SourceFile(path=str(file), sha256=digest, bytes=file.stat().st_size)
-
-
-def _look_at(feed: Feed, delivery: Delivery, file: Path, report: Staged) -> _Group | None:
-    """Return how a file is read; note its delivery as refused if it cannot be."""
-    key = (delivery.channel, delivery.day or dt.date.min)
-    form = form_of(file)
-    if form is None:
-        report.refused[key] = f"{file.name} is no CSV, JSON lines or Parquet by its name; rename it"
-        return None
-    try:
-        header = _header(file, form)
-    except (OSError, EOFError, pa.ArrowInvalid, UnicodeDecodeError, zstandard.ZstdError) as error:
-        said = str(error).splitlines()[0][:160]
-        report.refused[key] = f"{file.name} cannot be read ({said}); deliver it again"
-        return None
-    if header is None:  # an empty file delivers no rows
-        return None
-    if delivery.source is None or delivery.source.mapping is None:
-        missing = [name for name in feed.required if name not in header]
-        if missing:
-            report.refused[key] = (
-                f"{file.name} lacks {', '.join(missing)}; it has {', '.join(header)}; "
-                "deliver the column, or map it in governance.yaml"
-            )
-            return None
-        report.extra[key] = [name for name in header if name not in feed.columns]
-    return _Group(form, header, delivery.source)
-
-
-def _header(file: Path, form: str) -> tuple[str, ...] | None:
-    """Return a file's columns, or None if it is empty."""
-    if form == "parquet":
-        return tuple(pq.read_schema(file).names)
-    with _text(file) as stream:
-        line = stream.readline()
-    if not line.strip():
-        return None
-    if form == "csv":
-        return tuple(name.strip() for name in next(csv.reader([line])))
-    import json
-
-    try:
-        first = json.loads(line)
-    except json.JSONDecodeError:
-        return ()
-    return tuple(first) if isinstance(first, dict) else ()
-
-
-def _text(file: Path) -> IO[str]:
-    if file.suffix == ".gz":
-        return gzip.open(file, "rt", encoding="utf-8-sig")
-    if file.suffix == ".zst":
-        reader = zstandard.ZstdDecompressor().stream_reader(file.open("rb"), closefd=True)
-        return io.TextIOWrapper(reader, encoding="utf-8-sig")
-    return file.open(encoding="utf-8-sig")
-
-
-def _read_group(
     connection: duckdb.DuckDBPyConnection,
     feed: Feed,
-    group: _Group,
-    files: Sequence[tuple[Path, str, dt.date | None]],
-) -> None:
-    connection.execute(
-        "create or replace temp table files (file varchar, channel varchar, day date)"
-    )
-    connection.executemany(
-        "insert into files values (?, ?, ?)", [(str(f), channel, day) for f, channel, day in files]
-    )
-    paths = [str(file) for file, _, _ in files]
-    available = list(_READ[group.form](connection, feed, group, paths))
-    if group.source is not None and group.source.mapping is not None:
-        available = _map(connection, group.source)
-    _type_rows(connection, feed, group, available)
-    connection.execute("drop table raw")
-
-
-def _read_parquet(
-    connection: duckdb.DuckDBPyConnection, _feed: Feed, group: _Group, paths: list[str]
-) -> Iterable[str]:
-    connection.execute(
-        "create table raw as select * exclude (filename), filename as __file from"
-        " read_parquet($paths, filename = true)",
-        {"paths": paths},
-    )
-    return group.header
-
-
-def _read_csv(
-    connection: duckdb.DuckDBPyConnection, _feed: Feed, group: _Group, paths: list[str]
-) -> Iterable[str]:
-    columns = dict.fromkeys(group.header, "varchar")
-    connection.execute(
-        "create table raw as select * exclude (filename), filename as __file from read_csv($paths,"
-        " columns = $columns, header = true, delim = ',', quote = '\"', escape = '\"',"
-        " auto_detect = false, filename = true, store_rejects = true, max_line_size = 10000000)",
-        {"paths": paths, "columns": columns},
-    )
-    connection.execute(
-        "insert into rejected select s.file_path, e.line - 1, any_value(e.csv_line),"
-        " any_value(e.error_message), any_value(f.channel), any_value(f.day)"
-        " from reject_errors e join reject_scans s using (scan_id, file_id)"
-        " join files f on f.file = s.file_path group by all"
-    )
-    connection.execute("drop table reject_errors; drop table reject_scans")
-    return group.header
-
-
-def _read_json(
-    connection: duckdb.DuckDBPyConnection, feed: Feed, group: _Group, paths: list[str]
-) -> Iterable[str]:
-    names = list(dict.fromkeys([*feed.columns, *group.header]))
-    shape = "{" + ", ".join(f'"{name}": "VARCHAR"' for name in names) + "}"
-    # Line by line, because the JSON reader either stops at a broken line or forgets it.
-    connection.execute(
-        "create table lines as select line, filename as __file, json_valid(line) and"
-        " json_type(case when json_valid(line) then line end) = 'OBJECT' as is_read"
-        " from read_csv($paths, columns = {'line': 'varchar'}, header = false,"
-        " delim = $separator, quote = '', escape = '', auto_detect = false, filename = true,"
-        " max_line_size = 10000000)",
-        {"paths": paths, "separator": UNIT_SEPARATOR},
-    )
-    connection.execute(
-        "insert into rejected select __file, lines.rowid - first + 1, line, 'not a JSON object',"
-        " channel, day from lines join (select __file, min(rowid) as first from lines group by 1)"
-        " using (__file) join files on files.file = __file where not is_read"
-    )
-    connection.execute(
-        "create table raw as select unnest(json_transform(line, $shape)), __file"
-        " from lines where is_read",
-        {"shape": shape},
-    )
-    connection.execute("drop table lines")
-    return names
-
-
-_READ = {"parquet": _read_parquet, "csv": _read_csv, "json": _read_json}
-
-
-def _map(connection: duckdb.DuckDBPyConnection, source: Source) -> list[str]:
-    """Replace `raw` by what the source's mapping makes of it; it sees `source` and nothing else."""
-    connection.execute("create or replace temp view source as select * exclude (__file) from raw")
-    try:
-        connection.execute(f"create table mapped as select * from ({source.mapping}) as m")
-    except duckdb.Error as error:
-        said = str(error).splitlines()[0]
-        raise SourceError(f"the mapping of feed {source.feed} ({source.path}): {said}") from error
-    connection.execute("drop view source")
-    connection.execute("drop table raw")
-    connection.execute("alter table mapped rename to raw")
-    connection.execute("alter table raw add column __file varchar")
-    connection.execute("update raw set __file = (select min(file) from files)")
-    names = [row[0] for row in connection.execute("describe raw").fetchall()]
-    return [name for name in names if name != "__file"]
-
-
-def _type_rows(
-    connection: duckdb.DuckDBPyConnection, feed: Feed, group: _Group, available: Iterable[str]
-) -> None:
-    there = {name.lower(): name for name in available}
-    lost = [n for n in feed.required if n not in there]
-    if lost:
-        where = group.source.path if group.source else "the delivery"
-        raise SourceError(f"the mapping of {where} gives no {', '.join(lost)}; add them to it")
-    types = {r[0]: r[1] for r in connection.execute("describe raw").fetchall()}
-    casts = {n: _cast(there.get(n), types, kind) for n, kind in feed.columns.items()}
-    doubtful = [
-        n for n, kind in feed.columns.items() if n in there and _may_fail(types, there[n], kind)
-    ]
-    unreadable = (
-        "null"
-        if not doubtful
-        else "nullif(concat_ws(', ', "
-        + ", ".join(
-            f"case when {_given(there[n], types)} is not null and {casts[n]} is null then '{n}' end"
-            for n in doubtful
+    suite: Suite,
+    files: Sequence[DeliveredFile],
+) -> dict[int, str]:
+    """Read files into `staged`; return the files that turned out unreadable, with the reason."""
+    groups: dict[tuple[object, ...], list[DeliveredFile]] = defaultdict(list)
+    for file in files:
+        if file.columns and file.problem is None:
+            groups[file.group].append(file)
+    problems: dict[int, str] = {}
+    for group in groups.values():
+        connection.executemany(
+            "insert into files values (?, ?, ?, ?, ?)",
+            [(f.number, str(f.read_from), f.name, f.channel, f.day) for f in group],
         )
-        + "), '')"
+        problems |= _stage_group(connection, feed, suite, group)
+    _date_the_undated(connection)
+    return problems
+
+
+def _stage_group(
+    connection: duckdb.DuckDBPyConnection,
+    feed: Feed,
+    suite: Suite,
+    files: Sequence[DeliveredFile],
+) -> dict[int, str]:
+    """Read files by one statement; if one of them breaks it, halve until it is found."""
+    try:
+        connection.begin()
+        _insert(connection, feed, suite, files)
+        connection.commit()
+    except FILE_ERRORS as error:
+        connection.rollback()
+        if len(files) == 1:
+            said = str(error).strip().splitlines()[0][:200]
+            return {files[0].number: f"cannot be read ({said}); deliver it again"}
+        half = len(files) // 2
+        return _stage_group(connection, feed, suite, files[:half]) | _stage_group(
+            connection, feed, suite, files[half:]
+        )
+    return {}
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection,
+    feed: Feed,
+    suite: Suite,
+    files: Sequence[DeliveredFile],
+) -> None:
+    source = files[0].source
+    mapping = source.mapping if source else None
+    raw, is_json = raw_sql(files), files[0].form == "json"
+    paths = {"paths": [str(file.read_from) for file in files]}
+    bound = {**paths, "numbers": [file.number for file in files]}
+    available = columns_of(files)
+    mapped = f"select _origin as __origin, * exclude (_origin) from ({raw})"
+    if source and mapping:
+        readable = f"select * from ({raw}) where _origin.unreadable is null"
+        mapped = f"with source as ({readable}) {_with_origin(source.path, mapping)}"
+        available = _mapped_columns(connection, source.path, mapped, paths)
+        lost = [name for name in suite.required if name not in map(str.lower, available)]
+        if lost:
+            raise SourceError(f"the mapping of {source.path} gives no {', '.join(lost)}; add them")
+    split_by = source.split_by if source else None
+    typed = _typed_sql(feed, available, mapped, split_by)
+    connection.execute(_judged_sql(suite, typed, is_json), bound)
+    if is_json and mapping:
+        broken = f"select _origin as __origin from ({raw}) where _origin.unreadable is not null"
+        typed = _typed_sql(feed, [], broken, None)
+        connection.execute(_judged_sql(suite, typed, is_json), bound)
+    if files[0].form != "parquet":
+        _keep_rejects(connection, feed, suite, files)
+
+
+def _with_origin(where: str, mapping: str) -> str:
+    """Return a mapping that also carries where each row came from."""
+    if not SELECT.match(mapping):
+        raise SourceError(f"the mapping of {where} must be one `select ... from source`")
+    return SELECT.sub("select _origin as __origin, ", mapping, count=1)
+
+
+def _mapped_columns(
+    connection: duckdb.DuckDBPyConnection, where: str, mapped: str, paths: dict[str, list[str]]
+) -> list[str]:
+    try:
+        found = connection.execute(f"select * from ({mapped}) limit 0", paths).description or []
+    except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
+        said = str(error).strip().splitlines()[0]
+        raise SourceError(f"the mapping of {where} does not work: {said}") from error
+    return [name for name, *_ in found if not name.startswith(("_origin", "__origin"))]
+
+
+def _typed_sql(feed: Feed, available: Sequence[str], mapped: str, split_by: str | None) -> str:
+    there = {name.lower(): f"m.{quoted(name)}" for name in available}
+    given = {name: there.get(name, "null::varchar") for name in feed.columns}
+    casts = [f"{_cast(given[n], kind)} as {quoted(n)}" for n, kind in feed.columns.items()]
+    if "channel" in feed.columns:
+        place = list(feed.columns).index("channel")
+        casts[place] = f"coalesce({_cast(given['channel'], 'varchar')}, f.channel) as channel"
+    uncast = [
+        f"case when {_cast(given[n], feed.columns[n])} is null then"
+        f" nullif({given[n]}::varchar, '') end as {quoted(uncast_name(n))}"
+        for n in castable(feed)
+    ]
+    day = "f.day" if split_by is None else f"cast({quoted(split_by)} as date)"
+    inner = (
+        f"select f.channel as delivery_channel, f.day, f.number as file, __origin,"
+        f" {', '.join(casts + uncast)} from ({mapped}) m"
+        " join files f on f.path = m.__origin.path"
+        " and list_contains($numbers, f.number)"
     )
-    extra = [name for name in there.values() if name not in feed.columns]
-    whole = (
-        "to_json(raw_row)"
-        if extra
-        else f"case when {unreadable} is not null then to_json(raw_row) end"
-    )
-    day = "files.day"
-    if group.source is not None and group.source.split_by:
-        day = f"cast(try_cast(raw_row.{_name(group.source.split_by)} as timestamp) as date)"
-    key = f"hash({casts[feed.key]}, files.channel, {day})" if feed.key else "null"
-    connection.execute(
-        f"insert into staged select {', '.join(casts.values())}, files.channel, {day}, files.file,"
-        f" raw_row.rowid - first + 1, {unreadable}, {whole}, {key} from raw as raw_row"
-        " join (select __file, min(rowid) as first from raw group by 1) using (__file)"
-        " join files on files.file = __file"
+    computed = "".join(f", {sql} as {quoted(name)}" for name, sql in feed.computed.items())
+    return (
+        f"select * exclude (day, __origin), {day.replace('f.day', 'day')} as delivery_date,"
+        f" __origin.unreadable as unreadable, __origin.row_number as row_number,"
+        f" __origin.whole as whole{computed} from ({inner})"
     )
 
 
-def _cast(name: str | None, types: Mapping[str, str], kind: str) -> str:
-    if name is None:
-        return f"cast(null as {kind})"
-    given = _given(name, types)
-    if types[name].lower() == kind:
-        return given
-    if kind == "timestamp" and types[name] == "VARCHAR":
-        # A zone in the text is honoured; without one the time is UTC, as the contract says.
-        # The session's zone is UTC.
-        return f"cast(try_cast({given} as timestamptz) as timestamp)"
+def _cast(given: str, kind: str) -> str:
+    text = f"nullif({given}::varchar, '')"
+    if kind == "varchar":
+        return text
+    if kind == "timestamp":
+        # A cast to a plain timestamp forgets the zone in the text; without one it is UTC.
+        return f"try_cast({given} as timestamptz)::timestamp"
+    if kind in ("integer", "bigint"):
+        # A cast rounds: 3.7 would become 4 without a word.
+        whole = f"try_cast({given} as {kind})"
+        return f"case when try_cast({given} as double) = {whole} then {whole} end"
     return f"try_cast({given} as {kind})"
 
 
-def _given(name: str, types: Mapping[str, str]) -> str:
-    column = f"raw_row.{_name(name)}"
-    return f"nullif(trim({column}), '')" if types[name] == "VARCHAR" else column
+def _judged_sql(suite: Suite, typed: str, is_json: bool) -> str:
+    bits = " + ".join(
+        f"case when {rule.broken} then {bit}::ubigint else 0 end" for bit, rule in suite.row_rules
+    )
+    whole = "whole" if is_json else "to_json(whole)::varchar"
+    return (
+        "insert into staged by name select * exclude (whole),"
+        f" case when broken <> 0 then {whole} end as row_json"
+        f" from (select *, {bits or '0'} as broken from ({typed}))"
+    )
 
 
-def _may_fail(types: Mapping[str, str], name: str, kind: str) -> bool:
-    return types[name].lower() != kind and kind != "varchar"
+def _keep_rejects(
+    connection: duckdb.DuckDBPyConnection,
+    feed: Feed,
+    suite: Suite,
+    files: Sequence[DeliveredFile],
+) -> None:
+    """Stage the lines that the reader rejected: rows that are nothing but unreadable."""
+    header = 1 if files[0].form == "csv" else 0
+    rejected = (
+        f"select struct_pack(path := s.file_path, row_number := e.line - {header},"
+        " unreadable := any_value(e.csv_line), whole := any_value(e.csv_line)) as __origin"
+        " from reject_errors e join reject_scans s using (scan_id, file_id)"
+        " group by s.file_path, e.line"
+    )
+    connection.execute(
+        _judged_sql(suite, _typed_sql(feed, [], rejected, None), True),
+        {"numbers": [file.number for file in files]},
+    )
+    connection.execute("drop table reject_errors")
+    connection.execute("drop table reject_scans")
 
 
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _date_the_undated(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give the rows that name no day the first day of their file, where the quarantine keeps them.
 
-
-def rows_of(connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[tuple[object, ...]]:
-    """Yield the rows of a query."""
-    yield from connection.execute(sql).fetchall()
+    That day is the same whatever range is taken in, so the row is there once.
+    """
+    connection.execute(
+        "update staged set delivery_date = f.first_day from"
+        " (select file, min(delivery_date) as first_day from staged group by file) f"
+        " where staged.file = f.file and staged.delivery_date is null"
+    )

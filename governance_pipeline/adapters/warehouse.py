@@ -48,7 +48,10 @@ def connect(
 
 
 def prepare_sources(
-    path: Path, lake: Path, decision_days: Sequence[dt.date], memory_limit: str = "1GB"
+    path: Path,
+    lake: Path,
+    decision_days: Sequence[dt.date],
+    memory_limit: str = "1GB",
 ) -> None:
     """Point the schema `lake` at the files that a build of some decision days needs.
 
@@ -60,13 +63,21 @@ def prepare_sources(
     register = applied_folder(lake)
     with connect(path, memory_limit=memory_limit) as connection:
         connection.execute("create schema if not exists lake")
+        shared = {m.token for m in manifests.contested(found, wanted)}
+        alone = [m for m in found if m.token not in shared]
         for table in (*FEEDS, *THIN):
             days = wanted if table in BY_DECISION_DAY else None
-            files = manifests.files_of(lake, found, table, days)
+            kept = found if table == "actioned_decisions" else alone
+            files = manifests.files_of(lake, kept, table, days)
             _view(connection, table, [lake / "empty" / f"{table}.parquet", *files])
+        for table in ("decisions", "sampled_decisions"):
+            files = manifests.files_of(lake, [m for m in found if m.token in shared], table, wanted)
+            empty = lake / "empty" / f"{table}.parquet"
+            _view(connection, f"contested_{table}", [empty, *files])
         for table in REGISTER:
             _view(connection, table, [register / f"{table}.parquet"])
         _deliveries(connection, found)
+        _days(connection, decision_days)
 
 
 def write_frame(path: Path, table: str, frame: pd.DataFrame) -> None:
@@ -108,6 +119,14 @@ def _view(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Pat
     listed = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
     connection.execute(
         f"create or replace view lake.{table} as select * from read_parquet([{listed}])"
+    )
+
+
+def _days(connection: duckdb.DuckDBPyConnection, days: Sequence[dt.date]) -> None:
+    """Write which decision days this build recomputes."""
+    connection.execute("create or replace table lake.build_days (day date)")
+    connection.execute(
+        "insert into lake.build_days select unnest($days::date[])", {"days": [*days]}
     )
 
 

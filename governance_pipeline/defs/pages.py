@@ -121,8 +121,10 @@ def _metric_verdict(metric: str, status: pd.DataFrame, numbers: pd.DataFrame) ->
     said = str(worst[f"{metric}_status"])
     newest = numbers[numbers["date"] == numbers["date"].max()]
     metadata: dict[str, Any] = {"status": said, "channel": str(worst["channel"])}
+    is_only = len(newest) == 1  # a strategy's only channel is the whole strategy
     for row in newest.to_dict("records"):
-        name = metric if row["channel"] == worst["channel"] else f"{metric}/{row['channel']}"
+        is_worst = is_only or row["channel"] == worst["channel"]
+        name = metric if is_worst else f"{metric}/{row['channel']}"
         metadata |= _numbers_shown(name, metric, row)
     metadata["decided"] = str(pd.Timestamp(worst["date"]).date())
     if worst["metric"] == metric:

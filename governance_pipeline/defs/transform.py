@@ -1,6 +1,5 @@
 """Staging, intermediate and marts: one dbt invocation over the decision days that are stale."""
 
-import json
 import os
 import subprocess
 import sys
@@ -52,11 +51,11 @@ class Translator(DagsterDbtTranslator):
 
 def _assets_behind(source: str) -> list[dg.AssetKey]:
     """Return the assets that fill a dbt source of the lake."""
-    if source in ("sampled_decisions", "actioned_decisions"):
+    if source.endswith("_decisions"):
         return accepted_keys("decisions")
     if source in ("decisions", "audit_labels", "appeals", "feedback", "activity"):
         return accepted_keys(source)
-    if source in ("deliveries", "delivery_rules"):
+    if source in ("deliveries", "delivery_rules", "build_days"):
         return [key for feed in ("decisions", "audit_labels") for key in accepted_keys(feed)]
     return [dg.AssetKey("registry")]
 
@@ -98,10 +97,12 @@ def dbt_marts() -> dg.AssetsDefinition:
             return
         context.log.info(f"building {len(plan.decision_days)} decision days with dbt")
         refresh.prepare(home.paths, plan, home.memory_limit)
-        arguments = ["build", "--vars", json.dumps(plan.dbt_vars)]
+        arguments = ["build"]
         if plan.is_full:
             arguments.append("--full-refresh")
-        yield from dbt.cli(arguments, context=context).stream()
+        # One folder per home, so that dbt finds what it parsed for this home the last time.
+        target = home.paths.root / "dbt"
+        yield from dbt.cli(arguments, context=context, target_path=target).stream()
         refresh.remember(home.paths, plan)
 
     return marts

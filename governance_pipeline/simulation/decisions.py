@@ -22,7 +22,7 @@ ITEM_TYPES = {
     "video": "video", "lives": "live",
 }  # fmt: skip
 CATEGORIES = ("aa", "bt", "el", "fb", "hb", "hg", "sg", "tg")
-ITEMS_A_DAY = 4 * DAILY_DECISIONS
+ITEMS_PER_DECISION = 4
 REPEATED = 0.01
 
 
@@ -97,8 +97,9 @@ def _rows(
 ) -> pd.DataFrame:
     n = len(day)
     score = _scores(strategy, rng, truth, fired)
-    items = np.concatenate([rng.permutation(ITEMS_A_DAY)[:c] for c in counts]) if n else day
-    number = place * ITEMS_A_DAY + items
+    pool = ITEMS_PER_DECISION * int(counts.max(initial=1))
+    items = np.concatenate([rng.permutation(pool)[:c] for c in counts])
+    number = place * pool + items
     item = channel[:2] + pd.Series(day).astype(str) + "x" + pd.Series(number).astype(str)
     acts = strategy.lifecycle != "shadow"
     midnight = np.datetime64(start, "s") + day.astype("timedelta64[D]")

@@ -6,7 +6,7 @@ from typing import Literal
 from governance_pipeline.registry.models import Strategy
 
 PREVALENCE = 0.12
-DAILY_DECISIONS = 600
+DAILY_DECISIONS = 450
 WEEKDAYS = (1.0, 0.96, 0.95, 0.98, 1.06, 1.12, 1.04)
 PRECISION_MARGIN = 0.03
 RECALL_MARGIN = 0.10

@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('stg_build_days') }}
 {{ config(
     materialized='incremental',
     incremental_strategy='append',

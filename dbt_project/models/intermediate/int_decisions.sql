@@ -10,55 +10,21 @@ decisions as (
 
 ),
 
-uncontested as (
+contested as (
 
-    -- Almost every day is spoken of by one delivery: its rows stream through.
-    select *
-
-    from decisions
-
-    where not ({{ is_contested('channel', 'decision_date') }})
-
-),
-
-ranked as (
-
-    select
-        *,
-        row_number() over (
-            partition by channel, decision_id order by delivery_date desc
-        ) as recency
-
-    from decisions
-
-    where {{ is_contested('channel', 'decision_date') }}
-
-),
-
-latest as (
-
-    select
-        *,
-        row_number() over (
-            partition by
-                strategy_id, version, channel, environment, item_id, decision_date
-            order by is_fired desc, decided_at asc, decision_id asc
-        ) = 1 as is_latest_unit
-
-    from ranked
-
-    where recency = 1
+    select * from {{ ref('int_contested_decisions') }}
 
 ),
 
 united as (
 
+    -- Almost every day is spoken of by one delivery: its rows stream through.
     select
         decision_id, decision_date, strategy_id, version, channel, environment, category, market,
         is_fired, action, stratum, score_bin, fine_bin, reach, gmv, audit_probability, is_unit,
-        is_sampled and is_unit as is_drawn
+        is_sampled as is_drawn
 
-    from uncontested
+    from decisions
 
     union all
 
@@ -68,7 +34,7 @@ united as (
         is_latest_unit as is_unit,
         is_sampled and is_latest_unit as is_drawn
 
-    from latest
+    from contested
 
 )
 

@@ -14,32 +14,24 @@ draws as (
 
 ),
 
-standing as (
+contested_draws as (
 
-    -- A later delivery may have changed a draw's decision or taken its place as the unit.
-    select
-        decision_id,
-        channel
+    select * from {{ ref('stg_contested_sampled_decisions') }}
 
-    from {{ ref('int_decisions') }}
-
-    where is_drawn and {{ is_contested('channel', 'decision_date') }}
+    where {{ in_decision_days('decision_date') }}
 
 ),
 
-ranked as (
+standing as (
 
     select
-        draws.*,
-        row_number() over (
-            partition by draws.channel, draws.decision_id order by draws.delivery_date desc
-        ) as recency,
-        standing.decision_id is not null
-        or not ({{ is_contested('draws.channel', 'draws.decision_date') }}) as is_standing
+        channel,
+        decision_id,
+        delivery_date
 
-    from draws
-    left join standing
-        on draws.channel = standing.channel and draws.decision_id = standing.decision_id
+    from {{ ref('int_contested_decisions') }}
+
+    where is_sampled and is_latest_unit
 
 ),
 
@@ -50,9 +42,25 @@ units as (
         category, market, policy, action, is_fired, score_bin, fine_bin, stratum,
         inclusion_probability, reach, gmv
 
-    from ranked
+    from draws
 
-    where recency = 1 and is_standing
+    union all
+
+    select
+        contested_draws.decision_id, contested_draws.channel, contested_draws.decision_date,
+        contested_draws.strategy_id, contested_draws.version, contested_draws.environment,
+        contested_draws.item_id, contested_draws.seller_id, contested_draws.category,
+        contested_draws.market, contested_draws.policy, contested_draws.action,
+        contested_draws.is_fired, contested_draws.score_bin, contested_draws.fine_bin,
+        contested_draws.stratum, contested_draws.inclusion_probability, contested_draws.reach,
+        contested_draws.gmv
+
+    from contested_draws
+    inner join standing
+        on
+            contested_draws.channel = standing.channel
+            and contested_draws.decision_id = standing.decision_id
+            and contested_draws.delivery_date = standing.delivery_date
 
 )
 

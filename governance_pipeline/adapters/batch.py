@@ -1,0 +1,77 @@
+"""One range of one feed on its way through intake: its deliveries, files and verdicts."""
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from governance_pipeline.adapters.manifests import Manifest
+from governance_pipeline.adapters.reading import DeliveredFile
+from governance_pipeline.adapters.suites import Suite
+from governance_pipeline.adapters.verdicts import Key, Verdict
+from governance_pipeline.feeds import Feed
+from governance_pipeline.paths import Paths
+
+
+@dataclass
+class Partition:
+    """One delivery on its way; `part` is its number within the intake."""
+
+    part: int
+    channel: str
+    day: dt.date
+    files: Sequence[DeliveredFile]
+    before: Manifest | None
+    refusals: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Batch:
+    """One range of one feed on its way."""
+
+    feed: Feed
+    suite: Suite
+    paths: Paths
+    folder: Path
+    run_id: str
+    partitions: dict[Key, Partition] = field(default_factory=dict)
+    files: dict[int, DeliveredFile] = field(default_factory=dict)
+    verdicts: dict[Key, Verdict] = field(default_factory=dict)
+    current_plan: str | None = None
+
+    @property
+    def database(self) -> Path:
+        """Where rows are staged."""
+        return self.folder / "stage.duckdb"
+
+    def plan_of(self, partition: Partition) -> str | None:
+        """Return the plan a partition is drawn by: the one of its first intake."""
+        return (partition.before and partition.before.plan_hash) or self.current_plan
+
+    def declared(self, files: Sequence[DeliveredFile]) -> str:
+        """Return the hash of all that decides what becomes of files: the suite and the mapping."""
+        sources = sorted({f.source.model_dump_json() for f in files if f.source is not None})
+        if not sources:
+            return self.suite.suite_hash
+        return hashlib.sha256("\n".join([self.suite.suite_hash, *sources]).encode()).hexdigest()
+
+    def to_read(self) -> list[DeliveredFile]:
+        """Return the files to read: of files that are alike within a delivery only the first."""
+        seen: set[tuple[str, dt.date | None, str]] = set()
+        chosen = []
+        for file in self.files.values():
+            identity = (file.channel, file.day, file.sha256)
+            if identity not in seen:
+                seen.add(identity)
+                chosen.append(file)
+        return chosen
+
+    def note_problems(self, unreadable: Mapping[int, str]) -> None:
+        """Refuse the deliveries of files that cannot be read or lack a column."""
+        for partition in self.partitions.values():
+            for number in (file.number for file in partition.files):
+                file = self.files[number]
+                problem = file.problem or unreadable.get(number) or file.lacks(self.suite.required)
+                if problem:
+                    partition.refusals.append(f"{file.path.name} {problem}")

@@ -1,0 +1,98 @@
+"""The lake's files: written to a staging folder, made durable, renamed to where they stay."""
+
+import os
+import shutil
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from governance_pipeline.adapters.sql import literal, quoted
+from governance_pipeline.feeds import FEEDS, THIN, accepted_columns
+
+QUARANTINE = {
+    "feed": "varchar",
+    "channel": "varchar",
+    "delivery_date": "date",
+    "file": "varchar",
+    "row_number": "bigint",
+    "rule": "varchar",
+    "severity": "varchar",
+    "value": "varchar",
+    "row_json": "varchar",
+    "run_id": "varchar",
+}
+FEW_FILES = 64  # up to here every file is synced by itself, above the whole file system once
+
+
+@contextmanager
+def scratch(lake: Path) -> Iterator[Path]:
+    """Give a folder on the lake's file system, and delete it whatever happens."""
+    folder = lake / ".staging" / uuid.uuid4().hex
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_empty_files(lake: Path) -> None:
+    """Write an empty typed file per table, so that a list of files to read is never empty."""
+    tables = {name: accepted_columns(name) for name in (*FEEDS, *THIN)}
+    tables["quarantine"] = QUARANTINE
+    missing = {n: c for n, c in tables.items() if not (lake / "empty" / f"{n}.parquet").exists()}
+    if not missing:
+        return
+    (lake / "empty").mkdir(parents=True, exist_ok=True)
+    with duckdb.connect() as connection:
+        for name, columns in missing.items():
+            fresh = lake / "empty" / f".{name}.{os.getpid()}"
+            nulls = ", ".join(f"null::{kind} as {quoted(c)}" for c, kind in columns.items())
+            connection.execute(
+                f"copy (select {nulls} where false) to {literal(fresh)} (format parquet)"
+            )
+            fresh.replace(lake / "empty" / f"{name}.parquet")
+
+
+def write_partitions(
+    connection: duckdb.DuckDBPyConnection, query: str, columns: Mapping[str, str], folder: Path
+) -> dict[int, list[Path]]:
+    """Write a query's rows by its column `part`, as exactly `columns`; return the files."""
+    typed = ", ".join(f"{quoted(name)}::{kind} as {quoted(name)}" for name, kind in columns.items())
+    connection.execute(
+        f"copy (select part, {typed} from ({query})) to {literal(folder)}"
+        " (format parquet, partition_by (part))"
+    )
+    written: dict[int, list[Path]] = defaultdict(list)
+    for file in sorted(folder.glob("*/*.parquet")):
+        written[int(file.parent.name.partition("=")[2])].append(file)
+    return dict(written)
+
+
+def place(lake: Path, folder: str, token: str, files: Sequence[Path]) -> list[str]:
+    """Rename files into a folder of the lake, where nobody lists them yet; return their names."""
+    if not files:
+        return []
+    (lake / folder).mkdir(parents=True, exist_ok=True)
+    names = []
+    for number, file in enumerate(files):
+        name = f"{folder}/{token}{f'-{number}' if number else ''}.parquet"
+        file.rename(lake / name)
+        names.append(name)
+    return names
+
+
+def make_durable(files: Sequence[Path]) -> None:
+    """Return once the bytes of files and their folders are on the disk."""
+    if len(files) > FEW_FILES:
+        os.sync()
+        return
+    for path in {*files, *(file.parent for file in files)}:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

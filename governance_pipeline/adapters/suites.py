@@ -1,0 +1,184 @@
+"""The suites in `expectations/`: what each feed must satisfy, and the same lines as SQL.
+
+A suite is written in Great Expectations' own format. Each expectation on rows becomes a predicate
+that is true for the rows that break it, so the quarantine and the validation have one declaration.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from governance_pipeline.adapters.sql import literal, quoted
+from governance_pipeline.errors import ExpectationFileError
+
+MOST_RULES = 63  # the broken rules of a row are the bits of one integer
+ROWS_QUERY = re.compile(r"^\s*select \* from \{batch\} where\s+(?P<broken>.+)$", re.DOTALL)
+
+Severity = Literal["critical", "warning"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One expectation: its name, its weight, and the SQL of the rows that break it.
+
+    A rule on the uniqueness of columns has them in `unique_by` and breaks no row by itself. A rule
+    that `requires` its column refuses a file without it.
+    """
+
+    name: str
+    severity: Severity
+    column: str | None
+    broken: str
+    unique_by: tuple[str, ...] = ()
+    skips_nulls: bool = False
+    requires: bool = False
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The rules of a feed in the order of their declaration, and the declaration itself."""
+
+    name: str
+    rules: tuple[Rule, ...]
+    expectations: tuple[Mapping[str, Any], ...]
+    max_bad_share: float
+    suite_hash: str
+
+    @property
+    def row_rules(self) -> list[tuple[int, Rule]]:
+        """The rules that a row breaks by itself, each with its bit."""
+        return [(1 << at, r) for at, r in enumerate(self.rules) if not r.unique_by]
+
+    @property
+    def required(self) -> list[str]:
+        """The columns that a file must have."""
+        return [rule.column for rule in self.rules if rule.requires and rule.column]
+
+    @property
+    def unique_rules(self) -> list[Rule]:
+        """The rules that a row breaks because of another row."""
+        return [rule for rule in self.rules if rule.unique_by]
+
+    @property
+    def critical_bits(self) -> int:
+        """The bits of the rules that keep a row out."""
+        return sum(bit for bit, rule in self.row_rules if rule.severity == "critical")
+
+
+def load_suite(file: Path) -> Suite:
+    """Return the suite that a file declares.
+
+    Raises:
+        ExpectationFileError: If it is malformed, naming the expectation and the remedy.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+        declared = yaml.safe_load(text)
+        expectations = tuple(declared["expectations"])
+        name = str(declared["name"])
+        max_bad_share = float(declared.get("meta", {}).get("max_bad_share", 0.2))
+    except OSError as error:
+        raise ExpectationFileError(f"{file} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ExpectationFileError(
+            f"{file.name} is not YAML: {' '.join(str(error).split())}"
+        ) from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ExpectationFileError(
+            f"{file.name} needs a name and a list of expectations, and numbers in meta"
+        ) from error
+    rules = tuple(_rule(file.name, expectation) for expectation in expectations)
+    names = [rule.name for rule in rules]
+    twice = {each for each in names if names.count(each) > 1}
+    if twice or len(rules) > MOST_RULES:
+        said = f"says {', '.join(sorted(twice))} twice" if twice else f"has {len(rules)} rules"
+        raise ExpectationFileError(f"{file.name} {said}; give at most {MOST_RULES}, each its name")
+    return Suite(
+        name, rules, expectations, max_bad_share, hashlib.sha256(text.encode()).hexdigest()
+    )
+
+
+def _rule(file: str, expectation: Mapping[str, Any]) -> Rule:
+    kind, meta = str(expectation.get("type")), expectation.get("meta") or {}
+    name = meta.get("check")
+    if not name:
+        raise ExpectationFileError(f"{file}: {kind} has no meta.check; give it one, in snake_case")
+    severity = expectation.get("severity", "critical")
+    if severity not in ("critical", "warning"):
+        raise ExpectationFileError(
+            f"{file}: {name} has severity {severity}; use critical or warning"
+        )
+    kwargs = expectation.get("kwargs") or {}
+    if kind == "expect_compound_columns_to_be_unique":
+        columns = tuple(kwargs["column_list"])
+        skips = kwargs.get("ignore_row_if") == "any_value_is_missing"
+        return Rule(name, severity, columns[-1], "false", columns, skips)
+    if kind not in _COMPILERS:
+        raise ExpectationFileError(
+            f"{file}: {name} is of type {kind}, which finds no rows; "
+            "write it as unexpected_rows_expectation"
+        )
+    try:
+        broken = _COMPILERS[kind](kwargs)
+    except (KeyError, ValueError) as error:
+        raise ExpectationFileError(f"{file}: {name} has wrong kwargs: {error}") from error
+    requires = kind == "expect_column_values_to_not_be_null" and severity == "critical"
+    column = kwargs.get("column") or meta.get("column")
+    return Rule(name, severity, column, broken, requires=requires)
+
+
+def _not_null(kwargs: Mapping[str, Any]) -> str:
+    return f"{quoted(kwargs['column'])} is null"
+
+
+def _null(kwargs: Mapping[str, Any]) -> str:
+    return f"{quoted(kwargs['column'])} is not null"
+
+
+def _in_set(kwargs: Mapping[str, Any]) -> str:
+    allowed = ", ".join(_literal(value) for value in kwargs["value_set"])
+    return f"{quoted(kwargs['column'])} not in ({allowed})"
+
+
+def _between(kwargs: Mapping[str, Any]) -> str:
+    column = quoted(kwargs["column"])
+    holds = []
+    for bound, sign in (("min", ">"), ("max", "<")):
+        if kwargs.get(f"{bound}_value") is not None:
+            equal = "" if kwargs.get(f"strict_{bound}") else "="
+            holds.append(f"{column} {sign}{equal} {_literal(kwargs[f'{bound}_value'])}")
+    if not holds:
+        raise ValueError("give min_value or max_value")
+    return f"not ({' and '.join(holds)})"
+
+
+def _match_regex(kwargs: Mapping[str, Any]) -> str:
+    return f"not regexp_matches({quoted(kwargs['column'])}, {_literal(kwargs['regex'])})"
+
+
+def _rows_query(kwargs: Mapping[str, Any]) -> str:
+    found = ROWS_QUERY.match(kwargs["unexpected_rows_query"])
+    if found is None:
+        raise ValueError("unexpected_rows_query must be `select * from {batch} where ...`")
+    return found["broken"].strip()
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool | int | float):
+        return str(value)
+    return literal(value)
+
+
+_COMPILERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "expect_column_values_to_not_be_null": _not_null,
+    "expect_column_values_to_be_null": _null,
+    "expect_column_values_to_be_in_set": _in_set,
+    "expect_column_values_to_be_between": _between,
+    "expect_column_values_to_match_regex": _match_regex,
+    "unexpected_rows_expectation": _rows_query,
+}

@@ -1,0 +1,100 @@
+"""Labels, appeals, feedback and activity: what they touch, and what waits."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from governance_pipeline.adapters import manifests
+from governance_pipeline.paths import Paths
+from tests.integration.deliveries import (
+    DAY,
+    as_csv,
+    as_jsonl,
+    decision,
+    deliver,
+    label,
+    make_home,
+    only,
+    rows_in,
+    take_in,
+    write_registry,
+)
+
+LABEL_DAY = DAY + dt.timedelta(days=1)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    made = make_home(tmp_path / "home")
+    write_registry(made.lake, rate=1.0)
+    return made
+
+
+def test_labels_touch_the_days_of_their_decisions_and_others_wait(paths: Paths) -> None:
+    deliver(paths, "a.csv", as_csv([decision(n) for n in range(1, 11)]))
+    take_in(paths)
+    by_item = label(4, decision_id=None, item_id="i4", policy="health_claims")
+    deliver(paths, "a.jsonl", as_jsonl([label(1), label(77), by_item]), LABEL_DAY, "audit_labels")
+    made = only(take_in(paths, [LABEL_DAY], "audit_labels"))
+    assert (made.rows_accepted, made.pending_rows) == (3, 1)
+    assert made.decision_days == [DAY]
+    assert rows_in(paths, "audit_labels", "label_id, delivery_date") == [
+        ("l1", LABEL_DAY), ("l4", LABEL_DAY), ("l77", LABEL_DAY),
+    ]  # fmt: skip
+
+
+def test_appeals_touch_the_days_of_fired_decisions(paths: Paths) -> None:
+    deliver(paths, "a.csv", as_csv([decision(n) for n in range(1, 11)]))
+    take_in(paths)
+    appeal = {
+        "appeal_id": "a1", "decision_id": "d2", "decision_made_at": None, "channel": "shopads",
+        "submitted_at": f"{LABEL_DAY}T08:00:00Z", "decided_at": None, "outcome": "pending",
+        "ground": "wrong",
+    }  # fmt: skip
+    unfired = appeal | {"appeal_id": "a2", "decision_id": "d1"}
+    deliver(paths, "a.csv", as_csv([appeal, unfired]), LABEL_DAY, "appeals")
+    made = only(take_in(paths, [LABEL_DAY], "appeals"))
+    assert (made.decision_days, made.pending_rows) == ([DAY], 1)
+
+
+def test_feedback_is_judged_by_the_scale_of_its_kind(paths: Paths) -> None:
+    rows = [
+        {"feedback_id": f"f{n}", "channel": "shopads", "submitted_at": f"{DAY}T08:00:00Z",
+         "kind": kind, "score": score, "theme": "t", "category": "hb", "market": "US",
+         "item_id": None, "seller_id": None, "decision_id": None}
+        for n, (kind, score) in enumerate(
+            [("nps", 10), ("nps", 0), ("csat", 5), ("review", 1), ("complaint", None)] * 3
+            + [("review", 9), ("nps", 11)]
+        )
+    ]  # fmt: skip
+    deliver(paths, "a.csv", as_csv(rows), feed="feedback")
+    made = only(take_in(paths, feed="feedback"))
+    assert (made.rows_accepted, made.rows_quarantined) == (15, 2)
+    assert made.decision_days == [DAY]
+    assert rows_in(paths, "feedback", "rule", "quarantine") == [
+        ("nps_is_between_0_and_10",), ("rating_is_between_1_and_5",),
+    ]  # fmt: skip
+
+
+def test_activity_is_counted_once_even_where_its_key_has_nulls(paths: Paths) -> None:
+    rows = [
+        {"channel": "shopads", "date": str(DAY), "category": category, "market": market,
+         "experiment_arm": None, "impressions": 100, "orders": 3, "refunds": 0, "gmv": 9.5}
+        for category in ("hb", "bt") for market in ("US", "UK", "DE")
+    ]  # fmt: skip
+    deliver(paths, "a.csv", as_csv([*rows, rows[0]]), feed="activity")
+    made = only(take_in(paths, feed="activity"))
+    assert (made.rows_accepted, made.rows_quarantined) == (6, 1)
+    assert rows_in(paths, "activity", "sum(impressions)::int") == [(600,)]
+
+
+def test_days_spoken_of_by_two_deliveries_are_contested(paths: Paths) -> None:
+    deliver(paths, "a.csv", as_csv([decision(n) for n in range(1, 11)]))
+    deliver(paths, "a.csv", as_csv([decision(n) for n in range(11, 21)]), LABEL_DAY)
+    take_in(paths, [DAY, LABEL_DAY])
+    found = manifests.read_all(paths.lake)
+    assert [m.delivery_date for m in manifests.contested(found, {DAY})] == [DAY, LABEL_DAY]
+    assert manifests.contested(found, {LABEL_DAY}) == []
+    assert len(manifests.files_of(paths.lake, found, "sampled_decisions", {DAY})) == 2
+    assert manifests.files_of(paths.lake, found, "decisions", {LABEL_DAY}) == []

@@ -7,7 +7,7 @@ GOVERNANCE_HOME ?= .governance
 PORT ?= 3000
 export GOVERNANCE_HOME
 
-.PHONY: demo test check ui bench lock format clean
+.PHONY: demo test check ui bench docs lock format clean
 
 $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -31,6 +31,9 @@ check: $(STAMP)  ## lint, types, SQL
 
 ui: $(STAMP)     ## web server and daemon on loopback
 	DAGSTER_HOME=$(abspath $(GOVERNANCE_HOME))/dagster $(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) --workspace workspace.yaml
+
+docs: $(STAMP)   ## the data dictionary, from the descriptions in the code
+	$(BIN)/governance dictionary > docs/data-dictionary.md
 
 bench: $(STAMP)  ## measure, against references in the same run
 	$(BIN)/python -m benchmarks

@@ -181,6 +181,18 @@ def query(settings: Settings, sql: str, as_json: bool, limit: int) -> None:
     show.query(settings.paths, sql, as_json=as_json, limit=limit)
 
 
+@cli.command()
+def dictionary() -> None:
+    """Print the data dictionary of the published tables as markdown.
+
+    \b
+        governance dictionary > docs/data-dictionary.md
+    """
+    from governance_pipeline.adapters.catalogue import data_dictionary
+
+    click.echo(data_dictionary(), nl=False)
+
+
 @cli.group()
 def registry() -> None:
     """The register of strategies: policy as code."""

@@ -224,7 +224,7 @@ def _interval(row: dict[Any, Any], metric: str) -> str:
     if _is_null(value):
         return "-"
     assert value is not None and low is not None and high is not None
-    return f"{value:.1%} ({low:.0%}-{high:.0%})"
+    return f"{value:.1%} ({100 * low:.0f}-{100 * high:.0f})"
 
 
 def _unknown(connection: Any, strategy: str) -> str:

@@ -62,7 +62,13 @@ def plan_refresh(paths: Paths) -> RefreshPlan:
 
 def prepare(paths: Paths, plan: RefreshPlan, memory_limit: str) -> None:
     """Point the warehouse's sources at the files this build needs."""
-    warehouse.prepare_sources(paths.warehouse, paths.lake, plan.decision_days, memory_limit)
+    warehouse.prepare_sources(
+        paths.warehouse,
+        paths.lake,
+        plan.decision_days,
+        secret=paths.sampling_key.read_text().strip(),
+        memory_limit=memory_limit,
+    )
 
 
 def remember(paths: Paths, plan: RefreshPlan) -> None:

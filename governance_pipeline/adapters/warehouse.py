@@ -1,6 +1,7 @@
 """The warehouse: the DuckDB file that dbt and the judgement share, opened late and closed early."""
 
 import datetime as dt
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,12 +52,21 @@ def prepare_sources(
     path: Path,
     lake: Path,
     decision_days: Sequence[dt.date],
+    *,
+    secret: str,
     memory_limit: str = "1GB",
 ) -> None:
     """Point the schema `lake` at the files that a build of some decision days needs.
 
     Decisions and their thin tables are restricted to deliveries that touched those days, so the
     cost of a build does not grow with the history; the small feeds are read whole.
+
+    Args:
+        path: The warehouse.
+        lake: The lake.
+        decision_days: The UTC days to build.
+        secret: Keys the hashes of items and sellers in published evidence.
+        memory_limit: DuckDB's, e.g. "1GB".
     """
     found = manifests.read_all(lake)
     wanted = set(decision_days)
@@ -78,6 +88,10 @@ def prepare_sources(
             _view(connection, table, [register / f"{table}.parquet"])
         _deliveries(connection, found)
         _days(connection, decision_days)
+        # Not the sampling key itself: who may read the warehouse may not foresee the draws.
+        evidence_key = hashlib.sha256(f"evidence {secret}".encode()).hexdigest()
+        connection.execute("create or replace table lake.evidence_key (evidence_key varchar)")
+        connection.execute("insert into lake.evidence_key values ($key)", {"key": evidence_key})
 
 
 def write_frame(path: Path, table: str, frame: pd.DataFrame) -> None:

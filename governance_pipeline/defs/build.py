@@ -38,6 +38,5 @@ def build_definitions(
             "home": Home(
                 root=str(paths.root), memory_limit=settings.memory_limit, threads=settings.threads
             ),
-            "dbt": transform.dbt_resource(paths.warehouse, settings.memory_limit, settings.threads),
         },
     )

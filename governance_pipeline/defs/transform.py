@@ -1,19 +1,18 @@
 """Staging, intermediate and marts: one dbt invocation over the decision days that are stale."""
 
-import os
-import subprocess
-import sys
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
+from dagster_dbt.asset_utils import get_asset_check_key_for_test
 
-from governance_pipeline.adapters import refresh
+from governance_pipeline.adapters import dbt_run, refresh
 from governance_pipeline.defs.intake import accepted_keys
 from governance_pipeline.defs.resources import Home
-from governance_pipeline.errors import WarehouseError
+from governance_pipeline.progress import say
 from governance_pipeline.settings import DBT_PROJECT
 
 MANIFEST = DBT_PROJECT / "target" / "manifest.json"
@@ -55,67 +54,53 @@ def _assets_behind(source: str) -> list[dg.AssetKey]:
         return accepted_keys("decisions")
     if source in ("decisions", "audit_labels", "appeals", "feedback", "activity"):
         return accepted_keys(source)
-    if source in ("deliveries", "delivery_rules", "build_days"):
+    if source in ("deliveries", "delivery_rules", "build_days", "evidence_key"):
         return [key for feed in ("decisions", "audit_labels") for key in accepted_keys(feed)]
     return [dg.AssetKey("registry")]
 
 
 def prepared_manifest() -> Path:
-    """Return dbt's manifest, parsing the project first if it is missing or older than a model.
-
-    Raises:
-        WarehouseError: If dbt cannot parse the project; the message carries dbt's own.
-    """
+    """Return dbt's manifest, parsing the project first if it is missing or older than a model."""
     files = [p for kind in ("models", "macros", "tests") for p in (DBT_PROJECT / kind).rglob("*.*")]
     files += [DBT_PROJECT / "dbt_project.yml", DBT_PROJECT / "profiles.yml"]
     newest = max(path.stat().st_mtime for path in files)
-    if MANIFEST.exists() and MANIFEST.stat().st_mtime >= newest:
-        return MANIFEST
-    parsed = subprocess.run(
-        [sys.executable, "-m", "dbt.cli.main", "parse", "--quiet"],
-        cwd=DBT_PROJECT,
-        env={**os.environ, "DBT_PROFILES_DIR": str(DBT_PROJECT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if parsed.returncode:
-        raise WarehouseError(f"dbt could not parse {DBT_PROJECT}: {parsed.stdout[-2000:]}")
-    MANIFEST.touch()
+    if not MANIFEST.exists() or MANIFEST.stat().st_mtime < newest:
+        dbt_run.parse(MANIFEST.parent)
+        MANIFEST.touch()
     return MANIFEST
 
 
 def dbt_marts() -> dg.AssetsDefinition:
     """Return the dbt project as assets."""
+    manifest = prepared_manifest()
+    translator = Translator()
 
-    @dbt_assets(manifest=prepared_manifest(), dagster_dbt_translator=Translator(), name="dbt_marts")
-    def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home) -> Iterator[Any]:
+    @dbt_assets(manifest=manifest, dagster_dbt_translator=translator, name="dbt_marts")
+    def marts(context: dg.AssetExecutionContext, home: Home) -> Iterator[Any]:
         """Recompute exactly the decision days that deliveries touched since the last build."""
         plan = refresh.plan_refresh(home.paths)
         if plan.is_empty:
             context.log.info("nothing was delivered since the marts were built: dbt is not run")
             return
-        context.log.info(f"building {len(plan.decision_days)} decision days with dbt")
+        say(f"building the marts of {len(plan.decision_days)} decision days")
         refresh.prepare(home.paths, plan, home.memory_limit)
-        arguments = ["build"]
-        if plan.is_full:
-            arguments.append("--full-refresh")
-        # One folder per home, so that dbt finds what it parsed for this home the last time.
-        target = home.paths.root / "dbt"
-        yield from dbt.cli(arguments, context=context, target_path=target).stream()
+        built = dbt_run.build(home.paths, home.memory_limit, home.threads, is_full=plan.is_full)
+        nodes = json.loads(manifest.read_text())
+        for node in built:
+            if node.kind == "model":
+                yield dg.MaterializeResult(
+                    asset_key=dg.AssetKey([node.name]),
+                    metadata={"seconds": node.seconds},
+                )
+            else:
+                key = get_asset_check_key_for_test(nodes, translator, node.unique_id, project=None)
+                if key is not None:
+                    yield dg.AssetCheckResult(
+                        asset_key=key.asset_key,
+                        check_name=key.name,
+                        passed=node.passed,
+                        metadata={"said": node.message},
+                    )
         refresh.remember(home.paths, plan)
 
     return marts
-
-
-def dbt_resource(warehouse: Path, memory_limit: str, threads: int) -> DbtCliResource:
-    """Return the dbt command line bound to one home's warehouse."""
-    os.environ["GOVERNANCE_WAREHOUSE"] = str(warehouse)
-    os.environ["GOVERNANCE_MEMORY_LIMIT"] = memory_limit
-    os.environ["GOVERNANCE_THREADS"] = str(threads)
-    return DbtCliResource(
-        project_dir=str(DBT_PROJECT),
-        profiles_dir=str(DBT_PROJECT),
-        # The one of this environment, whether or not somebody activated it.
-        dbt_executable=str(Path(sys.executable).with_name("dbt")),
-    )

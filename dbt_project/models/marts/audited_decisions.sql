@@ -18,6 +18,12 @@ appeals as (
 
 ),
 
+keys as (
+
+    select * from {{ ref('stg_evidence_key') }}
+
+),
+
 appealed as (
 
     select
@@ -41,8 +47,8 @@ evidence as (
         units.strategy_id,
         units.version,
         units.environment,
-        md5(concat('{{ var("hash_key") }}', units.item_id)) as item_hash,
-        md5(concat('{{ var("hash_key") }}', units.seller_id)) as seller_hash,
+        md5(concat(keys.evidence_key, units.item_id)) as item_hash,
+        md5(concat(keys.evidence_key, units.seller_id)) as seller_hash,
         cast(units.score_bin as integer) as score_bin,
         units.stratum,
         units.is_fired,
@@ -61,6 +67,7 @@ evidence as (
         verdicts.is_disputed
 
     from units
+    cross join keys
     inner join verdicts
         on units.channel = verdicts.channel and units.decision_id = verdicts.decision_id
     left join appealed

@@ -1,0 +1,1 @@
+"""Measurements that people may quote; each writes its rows to `benchmarks/results/`."""

@@ -1,0 +1,88 @@
+"""dbt, in this process: a second Python that imports it all again would cost more than the models.
+
+What it keeps of a parse lies in the home, so the next run of the same home does not parse again.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from governance_pipeline.errors import WarehouseError
+from governance_pipeline.paths import Paths
+from governance_pipeline.settings import DBT_PROJECT
+
+
+@dataclass(frozen=True)
+class Node:
+    """How one model or test came out."""
+
+    unique_id: str
+    name: str
+    kind: Literal["model", "test"]
+    passed: bool
+    seconds: float
+    message: str
+
+
+def build(paths: Paths, memory_limit: str, threads: int, *, is_full: bool) -> list[Node]:
+    """Run every model and test on a home's warehouse, and leave no connection open.
+
+    Raises:
+        WarehouseError: If a model fails, with what the engine said of the first.
+    """
+    os.environ["GOVERNANCE_WAREHOUSE"] = str(paths.warehouse)
+    os.environ["GOVERNANCE_MEMORY_LIMIT"] = memory_limit
+    os.environ["GOVERNANCE_THREADS"] = str(threads)
+    arguments = ["build", *(["--full-refresh"] if is_full else [])]
+    nodes = [_node(result) for result in _invoke(arguments, paths.root / "dbt")]
+    failed = [node for node in nodes if node.kind == "model" and not node.passed]
+    if failed:
+        said = " ".join(failed[0].message.split())
+        raise WarehouseError(f"{len(failed)} models failed, first {failed[0].name}: {said}")
+    return nodes
+
+
+def parse(target: Path) -> None:
+    """Write the project's manifest below `target`.
+
+    Raises:
+        WarehouseError: If dbt cannot parse the project.
+    """
+    os.environ.setdefault("GOVERNANCE_WAREHOUSE", str(target / "parse.duckdb"))
+    _invoke(["parse"], target)
+
+
+def _invoke(arguments: Sequence[str], target: Path) -> list[Any]:
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.adapters.factory import reset_adapters
+    from dbt.cli.main import dbtRunner
+
+    places = {
+        "project-dir": DBT_PROJECT,
+        "profiles-dir": DBT_PROJECT,
+        "target-path": target,
+        "log-path": target,
+    }
+    options = [part for name, path in places.items() for part in (f"--{name}", str(path))]
+    try:
+        done = dbtRunner().invoke(["--quiet", *arguments, *options])
+    finally:
+        # dbt keeps the file open for the life of its process, which here is ours.
+        DuckDBConnectionManager.close_all_connections()
+        reset_adapters()
+    if done.exception is not None:
+        raise WarehouseError(f"dbt {arguments[0]} failed: {done.exception}") from done.exception
+    return list(getattr(done.result, "results", []))
+
+
+def _node(result: Any) -> Node:
+    return Node(
+        unique_id=result.node.unique_id,
+        name=result.node.name,
+        kind="test" if result.node.resource_type == "test" else "model",
+        passed=str(result.status) in ("success", "pass"),
+        seconds=float(result.execution_time),
+        message=str(result.message or ""),
+    )

@@ -1,0 +1,206 @@
+"""The dbt project: real dbt on real DuckDB, over a small market."""
+
+import datetime as dt
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from governance_pipeline.adapters import dbt_run, refresh
+from governance_pipeline.adapters.home import make_home
+from governance_pipeline.adapters.intake import intake_range
+from governance_pipeline.adapters.registry_store import apply_registry
+from governance_pipeline.feeds import CHANNELS, FEEDS
+from governance_pipeline.paths import Paths
+from governance_pipeline.registry.loader import load_registry
+from governance_pipeline.settings import DBT_PROJECT
+from governance_pipeline.simulation import simulate
+
+START = dt.date(2026, 3, 1)
+DAYS = [START + dt.timedelta(days=n) for n in range(5)]
+BUILT = (
+    "int_audit_frame",
+    "int_audit_draws",
+    "fct_strategy_days",
+    "fct_strategy_segments",
+    "fct_audit_population",
+    "fct_audit_labels",
+    "audited_decisions",
+    "channel_trust_days",
+)
+
+
+def make(root: Path) -> Paths:
+    paths = Paths(root)
+    make_home(paths, START, sampling_key="key", example=True)
+    apply_registry(paths.registry, paths.lake, DAYS[-1])
+    return paths
+
+
+@pytest.fixture(scope="module")
+def delivered(tmp_path_factory: pytest.TempPathFactory) -> Paths:
+    """A home with five small days in landing, nothing taken in."""
+    paths = make(tmp_path_factory.mktemp("delivered"))
+    simulate(
+        load_registry(paths.registry), paths.landing, paths.root / "truth", seed=3,
+        sampling_key="key", start=START, days=len(DAYS), scale=0.1,
+    )  # fmt: skip
+    return paths
+
+
+def home_beside(delivered: Paths, root: Path) -> Paths:
+    shutil.copytree(delivered.root, root)
+    return Paths(root)
+
+
+def take_in(paths: Paths, days: list[dt.date]) -> None:
+    for feed in FEEDS:
+        intake_range(
+            feed, list(CHANNELS), days, paths=paths, sources=[], run_id="r", progress=lambda _: None
+        )
+
+
+def build(paths: Paths) -> refresh.RefreshPlan:
+    plan = refresh.plan_refresh(paths)
+    if not plan.is_empty:
+        refresh.prepare(paths, plan, "1GB")
+        dbt_run.build(paths, "1GB", 2, is_full=plan.is_full)
+        refresh.remember(paths, plan)
+    return plan
+
+
+def rows(paths: Paths, table: str) -> list[tuple[object, ...]]:
+    with duckdb.connect(str(paths.warehouse), read_only=True) as connection:
+        return connection.execute(f"select * from {table} order by all").fetchall()
+
+
+def test_days_built_one_by_one_equal_one_build(delivered: Paths, tmp_path: Path) -> None:
+    at_once = home_beside(delivered, tmp_path / "once")
+    take_in(at_once, DAYS)
+    assert build(at_once).is_full
+    daily = home_beside(delivered, tmp_path / "daily")
+    for chunk in (DAYS[:3], DAYS[3:4], DAYS[4:]):
+        take_in(daily, chunk)
+        build(daily)
+    for table in BUILT:
+        assert rows(daily, table) == rows(at_once, table), table
+    assert build(daily).is_empty
+
+
+def test_a_corrected_delivery_changes_its_days_and_no_other(
+    delivered: Paths, tmp_path: Path
+) -> None:
+    paths = home_beside(delivered, tmp_path / "home")
+    take_in(paths, DAYS)
+    build(paths)
+    before = rows(paths, "fct_strategy_days")
+    day = paths.landing / "decisions" / "video" / str(DAYS[1])
+    file = next(day.glob("*.parquet"))
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"copy (select * from read_parquet('{file}') limit 20) to '{day}/less.parquet'"
+        )
+    file.unlink()
+    take_in(paths, DAYS)
+    plan = build(paths)
+    assert plan.decision_days == [DAYS[1]]
+    after = rows(paths, "fct_strategy_days")
+    changed = set(before) ^ set(after)
+    assert {row[4] for row in changed} == {DAYS[1]}
+    assert {row[2] for row in changed} == {"video"}
+
+
+def test_a_day_in_two_deliveries_counts_the_latest_word_on_each_decision(
+    delivered: Paths, tmp_path: Path
+) -> None:
+    paths = home_beside(delivered, tmp_path / "home")
+    take_in(paths, DAYS[:2])
+    build(paths)
+    first = paths.landing / "decisions" / "lives" / str(DAYS[0])
+    second = paths.landing / "decisions" / "lives" / str(DAYS[1])
+    with duckdb.connect() as connection:
+        source = next(first.glob("*.parquet"))
+        changed = connection.execute(
+            f"copy (select * replace (not is_fired as is_fired, 'none' as action)"
+            f" from read_parquet('{source}') limit 10) to '{second}/late.parquet'"
+        ).fetchall()
+        before = connection.execute(
+            f"select count(*), count(*) filter (where is_fired) from read_parquet('{source}')"
+        ).fetchall()[0]
+        flipped = connection.execute(
+            f"select count(*) filter (where is_fired) - count(*) filter (where not is_fired)"
+            f" from read_parquet('{second}/late.parquet')"
+        ).fetchall()[0][0]
+    assert changed == [(10,)]
+    take_in(paths, DAYS[:2])
+    build(paths)
+    with duckdb.connect(str(paths.warehouse), read_only=True) as connection:
+        now = connection.execute(
+            "select sum(decisions), sum(fired) from fct_strategy_days"
+            " where channel = 'lives' and decision_date = ?",
+            [DAYS[0]],
+        ).fetchall()[0]
+    assert now == (before[0], before[1] + flipped)
+
+
+def test_the_rules_of_the_models_hold_their_unit_tests(delivered: Paths, tmp_path: Path) -> None:
+    paths = home_beside(delivered, tmp_path / "home")
+    take_in(paths, DAYS[:1])
+    build(paths)
+    done = subprocess.run(
+        [sys.executable, "-m", "dbt.cli.main", "test", "--select", "test_type:unit",
+         "--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT),
+         "--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path / "target")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "GOVERNANCE_WAREHOUSE": str(paths.warehouse)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "PASS=8" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict[str, object]]]:
+    """What dbt parsed of the project."""
+    target = tmp_path_factory.mktemp("target")
+    dbt_run.parse(target)
+    return dict(json.loads((target / "manifest.json").read_text()))
+
+
+def models(manifest: dict[str, dict[str, dict[str, object]]]) -> list[dict[str, object]]:
+    return [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
+
+
+def test_only_staging_reads_sources(
+    manifest: dict[str, dict[str, dict[str, object]]],
+) -> None:
+    assert len(models(manifest)) > 30
+    for model in models(manifest):
+        reads = model["depends_on"]["nodes"]  # type: ignore[index]
+        if any(str(node).startswith("source.") for node in reads):
+            assert model["fqn"][1] == "staging", model["name"]  # type: ignore[index]
+
+
+def test_every_model_and_column_is_described(
+    manifest: dict[str, dict[str, dict[str, object]]],
+) -> None:
+    for model in models(manifest):
+        assert model["description"], model["name"]
+        columns = model["columns"]
+        assert columns, model["name"]
+        for column in columns.values():  # type: ignore[attr-defined]
+            assert column["description"], f"{model['name']}.{column['name']}"
+
+
+def test_every_mart_has_an_enforced_contract(
+    manifest: dict[str, dict[str, dict[str, object]]],
+) -> None:
+    marts = [m for m in models(manifest) if m["fqn"][1] == "marts"]  # type: ignore[index]
+    assert len(marts) == 12
+    assert all(m["config"]["contract"]["enforced"] for m in marts)  # type: ignore[index]

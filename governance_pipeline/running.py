@@ -13,12 +13,15 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
-from governance_pipeline.adapters import landing, registry_store
+from governance_pipeline.adapters import completeness, landing, registry_store
 from governance_pipeline.adapters.home import dagster_instance
 from governance_pipeline.adapters.writer_lock import writer_lock
 from governance_pipeline.defs.automation import JUDGED_BY_COMMAND
 from governance_pipeline.defs.build import build_definitions
+from governance_pipeline.defs.intake import accepted_keys
 from governance_pipeline.errors import GovernanceError, InputError
+from governance_pipeline.feeds import FEEDS
+from governance_pipeline.paths import Paths
 from governance_pipeline.progress import say
 from governance_pipeline.settings import Settings
 
@@ -33,6 +36,7 @@ class RunReport:
     judgement_run: str
     failures: Sequence[str]
     failed_checks: Sequence[str]
+    missing: Sequence[str]
 
     @property
     def succeeded(self) -> bool:
@@ -65,6 +69,7 @@ def run_range(settings: Settings, first: dt.date, last: dt.date) -> RunReport:
                 ASSET_PARTITION_RANGE_END_TAG: last.isoformat(),
                 JUDGED_BY_COMMAND: "true",
             },
+            _selection(definitions, config, paths),
         )
         say("judging every strategy")
         judged = _execute(definitions, "judge_and_publish", log, {})
@@ -73,6 +78,7 @@ def run_range(settings: Settings, first: dt.date, last: dt.date) -> RunReport:
         judgement_run=judged.run_id,
         failures=[*_failures(taken_in), *_failures(judged)],
         failed_checks=_failed_checks(taken_in),
+        missing=completeness.missing_on(paths.lake, last),
     )
 
 
@@ -88,15 +94,43 @@ def _check_range(calendar: landing.Calendar, first: dt.date, last: dt.date) -> N
 
 
 def _execute(
-    definitions: dg.Definitions, job: str, instance: dg.DagsterInstance, tags: dict[str, str]
+    definitions: dg.Definitions,
+    job: str,
+    instance: dg.DagsterInstance,
+    tags: dict[str, str],
+    selection: Sequence[dg.AssetKey] | None = None,
 ) -> dg.ExecuteInProcessResult:
     # Dagster repeats every event on the console; people are told by `say`, the page keeps the rest.
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     console = Path(instance.root_directory) / "console.log"
     with console.open("a") as log, contextlib.redirect_stdout(log):
         return definitions.resolve_job_def(job).execute_in_process(
-            instance=instance, tags=tags, run_config=QUIET, raise_on_error=False
+            instance=instance,
+            tags=tags,
+            run_config=QUIET,
+            raise_on_error=False,
+            asset_selection=selection,
         )
+
+
+def _selection(
+    definitions: dg.Definitions, config: landing.HomeConfig, paths: Paths
+) -> list[dg.AssetKey]:
+    """Return the job's assets without those of feeds that nobody delivers to this home.
+
+    A partition costs a few milliseconds whether or not anything came, and a range may have years.
+    """
+    silent = {
+        key
+        for feed in FEEDS
+        for key in accepted_keys(feed)
+        if not landing.is_fed(
+            feed, key.path[1] if feed == "decisions" else None, config, paths.landing
+        )
+    }
+    job = definitions.resolve_job_def("intake_and_marts")
+    assert job.asset_layer is not None
+    return [key for key in job.asset_layer.executable_asset_keys if key not in silent]
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> list[str]:

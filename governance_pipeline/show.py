@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from governance_pipeline.running import RunReport
 
 WIDTH = 100
+CURVE_DAYS = 90
 STYLE = {
     "needs_audit": "bold red",
     "watch": "yellow",
@@ -118,6 +119,8 @@ def run_report(report: "RunReport") -> None:
         click.echo(f"Error: {failure}", err=True)
     for check in report.failed_checks:
         click.echo(f"check failed: {check}; its page in `make ui` lists the rows and the rule")
+    for line in report.missing:
+        click.echo(f"judged without: {line}")
 
 
 def where_to_look(paths: Paths, next_day: dt.date) -> None:
@@ -203,15 +206,20 @@ def _explain_metric(
     if history.empty:
         return
     last = history.iloc[-1].to_dict()
-    weekly = history.iloc[::-3].iloc[::-1]
+    curve = sparkline(_curve(history[metric]))
     console.print(f"[bold]{metric:10}[/bold] {pooled[f'{metric}_status']}")
-    console.print(f"  28 days    {_interval(last, metric)}   {sparkline(list(weekly[metric]))}")
+    console.print(f"  28 days    {_interval(last, metric)}   {curve}")
     if len(evidence):
         now = evidence.iloc[-1]
         console.print(f"  goal       {now['goal']:.1%}, tolerance {now['tolerance']:.1%}")
-        logs = [math.log10(max(v, 1e-3)) for v in evidence["e_value"].iloc[::-3].iloc[::-1]]
+        logs = [math.log10(max(v, 1e-3)) for v in _curve(evidence["e_value"])]
         console.print(f"  evidence   e = {now['e_value']:.3g}   {sparkline(logs)}")
     console.print("")
+
+
+def _curve(days: "pd.Series[float]") -> list[float]:
+    """Return every third of the last 90 days, the newest included."""
+    return list(days.iloc[-CURVE_DAYS:].iloc[::-3].iloc[::-1])
 
 
 def _whole(rows: pd.DataFrame) -> pd.DataFrame:

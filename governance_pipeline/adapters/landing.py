@@ -120,6 +120,15 @@ def discover(
     return found
 
 
+def is_fed(feed: str, channel: str | None, config: HomeConfig, folder: Path) -> bool:
+    """Return whether anybody delivers a feed to a home, on one channel or on any."""
+    named = (source for source in config.sources if source.feed == feed)
+    if any(channel is None or source.channel in (None, channel) for source in named):
+        return True
+    where = folder / feed / channel if channel else folder / feed
+    return where.is_dir() and any(where.iterdir())
+
+
 def form_of(file: Path) -> str | None:
     """Return how a file is read: csv, json or parquet; None if by its name it is none of them."""
     return next((form for form, ending in FORMS.items() if ending.search(file.name)), None)

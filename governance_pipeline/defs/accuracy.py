@@ -1,10 +1,11 @@
 """The judgement: from tallies and draws to a verdict on every strategy, in one step."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
-from governance_pipeline.adapters import judging
+from governance_pipeline.adapters import completeness, judging
 from governance_pipeline.defs.reporting import report_strategies
 from governance_pipeline.defs.resources import Home
 
@@ -49,7 +50,20 @@ def judgement_asset() -> dg.AssetsDefinition:
         verdicts = judging.judge_warehouse(home.paths)
         reported = report_strategies(context.instance, home.paths, verdicts)
         context.log.info(f"{reported} strategies have a new verdict or reason")
+        inputs = _inputs(home)
         for name in JUDGES:
-            yield dg.MaterializeResult(asset_key=name, metadata=judging.summary(verdicts, name))
+            shown = judging.summary(verdicts, name)
+            yield dg.MaterializeResult(asset_key=name, metadata={**shown, **inputs})
 
     return judgement
+
+
+def _inputs(home: Home) -> dict[str, Any]:
+    """Return the newest delivery date and what is missing on it, because it was judged without."""
+    day, missing = completeness.newest_inputs(home.paths.lake)
+    lines = "\n".join(f"- {line}" for line in missing)
+    return {
+        "newest_delivery": str(day),
+        "missing_deliveries": len(missing),
+        "missing": dg.MetadataValue.md(lines or "none"),
+    }

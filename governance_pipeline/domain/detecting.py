@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from governance_pipeline.domain.betting import log_bets
 from governance_pipeline.domain.cohorts import build_cohorts
@@ -22,13 +24,20 @@ RUN_ON = 60
 
 @dataclass(frozen=True)
 class Detected:
-    """Every field is (days, pools, metrics); e-values are NaN where there is no goal."""
+    """Every field is (days, pools, metrics); e-values are NaN where there is no goal.
+
+    Where a metric is rejected, `e_value` and `most_likely_start` go on with the days, and
+    `alarm_e_value` and `alarm_start` keep the strongest evidence that the rejection had so far;
+    elsewhere they are NaN and -1.
+    """
 
     pools: Pools
     e_value: Floats
     frozen: Floats
     is_rejected: Booleans
     most_likely_start: Integers
+    alarm_e_value: Floats
+    alarm_start: Integers
 
 
 def detect(panel: Panel, pools: Pools, levels: Levels, start: int) -> Detected:
@@ -47,18 +56,46 @@ def detect(panel: Panel, pools: Pools, levels: Levels, start: int) -> Detected:
     slots = slots_for(int(judged.sum()))
     e_value, frozen = np.where(has_goal, 1.0, np.nan), np.full(shape, np.nan)
     rejected, likely = np.zeros(shape, dtype=bool), np.full(shape, -1, dtype=np.int64)
+    alarm_e, alarm_start = np.full(shape, np.nan), np.full(shape, -1, dtype=np.int64)
     for begin in range(start, panel.days, YEAR):
         part = slice(begin, min(panel.days, begin + YEAR + RUN_ON))
         evidence = _family(bets[part], gates, part)
         values = np.where(has_goal[part], evidence.e_value, np.nan)
         hits, stopped = reject_over_time(values[:, judged], slots)
-        rejected[part, judged] |= hits
-        rejected[part.stop :, judged] |= hits[-1]
+        # What was rejected stays so, after the year's last bet too.
+        left = panel.days - begin
+        fresh = np.zeros_like(rejected[begin:])
+        fresh[:, judged] = _held(hits, left)
+        fresh &= ~rejected[begin:]
+        peak, began = _strongest(values, evidence.most_likely_start)
+        alarm_e[begin:] = np.where(fresh, _held(peak, left), alarm_e[begin:])
+        alarm_start[begin:] = np.where(fresh, _held(began, left), alarm_start[begin:])
+        rejected[begin:] |= fresh
         frozen[part, judged] = stopped
         # In the year's own days its evidence is what is shown.
         own = slice(begin, min(panel.days, begin + YEAR))
         e_value[own], likely[own] = values[:YEAR], evidence.most_likely_start[:YEAR]
-    return Detected(pools, e_value, frozen, rejected, likely)
+    return Detected(pools, e_value, frozen, rejected, likely, alarm_e, alarm_start)
+
+
+def _held(values: NDArray[Any], days: int) -> NDArray[Any]:
+    """Return `days` rows of values, the last one repeated."""
+    return values[np.minimum(np.arange(days), len(values) - 1)]
+
+
+def _strongest(e_values: Floats, starts: Integers) -> tuple[Floats, Integers]:
+    """Return the largest e-value up to each day, and the start that was likeliest that day.
+
+    >>> e_values = np.array([1.0, 9.0, 4.0]).reshape(3, 1, 1)
+    >>> peak, start = _strongest(e_values, np.array([0, 0, 2]).reshape(3, 1, 1))
+    >>> peak.ravel().tolist(), start.ravel().tolist()
+    ([1.0, 9.0, 9.0], [0, 0, 0])
+    """
+    known = np.nan_to_num(e_values, nan=-1.0)
+    peak = np.maximum.accumulate(known, axis=0)
+    days = np.arange(len(known))[:, None, None]
+    of_day = np.maximum.accumulate(np.where(known == peak, days, 0), axis=0)
+    return peak, np.take_along_axis(starts, of_day, axis=0)
 
 
 def _family(bets: Floats, gates: Gates, part: slice) -> Evidence:

@@ -267,7 +267,10 @@ def _facts(book: _Book, strategy: Record, pool: int, day: int, metric: int) -> F
     alarm = int(judged.alarm[day, pool, metric])
     unit = alarm if alarm >= 0 else int(judged.unit[pool])
     owner = book.owner[pool]
-    began = int(detected.most_likely_start[day, unit, metric])
+    evidence, starts = detected.e_value, detected.most_likely_start
+    if why == "rejected":
+        evidence, starts = detected.alarm_e_value, detected.alarm_start
+    began = int(starts[day, unit, metric])
     labelled = (measured.recent.labelled_fired if metric == 0 else measured.recent.labelled)[
         day, pool
     ]
@@ -282,7 +285,7 @@ def _facts(book: _Book, strategy: Record, pool: int, day: int, metric: int) -> F
         goal=float(book.levels.goal[day, owner, metric]),
         target=float(book.levels.target[day, owner, metric]),
         half_width=float(book.levels.half_width[day, owner, metric]),
-        e_value=float(detected.e_value[day, unit, metric]),
+        e_value=float(evidence[day, unit, metric]),
         labelled=float(labelled),
         daily=float(labelled) / max(cohorts, 1),
         cohorts=cohorts,

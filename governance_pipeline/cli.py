@@ -156,7 +156,7 @@ def status(settings: Settings, as_json: bool, everything: bool) -> None:
 
 @cli.command()
 @click.argument("strategy")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per channel.")
 @click.pass_obj
 def explain(settings: Settings, strategy: str, as_json: bool) -> None:
     """Say why STRATEGY has its verdict: numbers, evidence, since when, what to do next.

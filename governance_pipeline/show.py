@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from governance_pipeline.adapters.serving import ask, serving_connection
+from governance_pipeline.adapters.serving import Row, ask, ask_rows, serving_connection
 from governance_pipeline.errors import InputError
 from governance_pipeline.paths import Paths
 
@@ -30,6 +30,11 @@ STYLE = {
     "healthy": "green",
     "not_monitored": "dim",
 }
+NEWEST_STATUSES = """
+select * from strategy_status
+where channel = 'all' or $everything
+order by list_position($order, status), e_value desc nulls last, strategy_id, channel
+"""
 NEWEST_ESTIMATES = """
 with newest as (
     select * from strategy_accuracy
@@ -56,16 +61,12 @@ def _console() -> Console:
 def status(paths: Paths, *, as_json: bool, everything: bool = False) -> None:
     """Print the newest verdict on every strategy, what matters first."""
     with serving_connection(paths.published) as connection:
-        rows = ask(
-            connection,
-            "select * from strategy_status where channel = 'all' or $everything order by"
-            " list_position($order, status), e_value desc nulls last, strategy_id, channel",
-            {"everything": everything, "order": list(STYLE)},
-        )
+        wanted = {"everything": everything, "order": list(STYLE)}
+        if as_json:
+            _print_objects(*ask_rows(connection, NEWEST_STATUSES, wanted))
+            return
+        rows = ask(connection, NEWEST_STATUSES, wanted)
         accuracy = ask(connection, NEWEST_ESTIMATES)
-    if as_json:
-        _print_json(rows)
-        return
     table = rows.merge(accuracy, on=["strategy_id", "channel"], how="left", sort=False)
     _console().print(_status_table(table, everything))
     counts = rows.loc[rows["channel"] == "all", "status"].value_counts()
@@ -80,7 +81,11 @@ def explain(paths: Paths, strategy: str, *, as_json: bool) -> None:
         known = ask(connection, "select * from dim_strategies where strategy_id = $id", strategy)
         if known.empty:
             raise InputError(_unknown(connection, strategy))
-        current = ask(connection, "select * from strategy_status where strategy_id = $id", strategy)
+        verdicts = "select * from strategy_status where strategy_id = $id"
+        if as_json:
+            _print_objects(*ask_rows(connection, verdicts, strategy))
+            return
+        current = ask(connection, verdicts, strategy)
         accuracy = ask(
             connection,
             "select * from strategy_accuracy where strategy_id = $id and window_kind = '28d'"
@@ -92,22 +97,19 @@ def explain(paths: Paths, strategy: str, *, as_json: bool) -> None:
             "select * from strategy_drift where strategy_id = $id order by date",
             strategy,
         )
-    if as_json:
-        click.echo(json.dumps({"strategy": _records(known)[0], "status": _records(current)}))
-        return
     _explain(known.iloc[0], current, accuracy, drift)
 
 
 def query(paths: Paths, sql: str, *, as_json: bool, limit: int) -> None:
     """Print the answer to one statement over the published views."""
     with serving_connection(paths.published) as connection:
-        rows = ask(connection, sql)
+        columns, rows = ask_rows(connection, sql)
     if as_json:
-        _print_json(rows)
+        _print_objects(columns, rows)
         return
-    table = Table(*[str(column) for column in rows.columns], box=None, pad_edge=False)
-    for values in rows.head(limit).itertuples(index=False):
-        table.add_row(*["" if _is_null(value) else str(value) for value in values])
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows[:limit]:
+        table.add_row(*["" if _is_null(value) else str(value) for value in row])
     Console(highlight=False).print(table)
     if len(rows) > limit:
         click.echo(f"{limit} of {len(rows)} rows; --limit shows more")
@@ -245,17 +247,13 @@ def _unknown(connection: Any, strategy: str) -> str:
     return f"no strategy {strategy} is registered{hint}"
 
 
-def _print_json(rows: pd.DataFrame) -> None:
-    for record in _records(rows):
-        click.echo(json.dumps(record))
-
-
-def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    return list(json.loads(rows.to_json(orient="records", date_format="iso", date_unit="s")))
+def _print_objects(columns: Sequence[str], rows: Sequence[Row]) -> None:
+    for row in rows:
+        click.echo(json.dumps(dict(zip(columns, row, strict=True)), default=str))
 
 
 def _is_null(value: Any) -> bool:
-    return value is None or bool(pd.isna(value))
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
 
 
 def _text(value: Any) -> str:

@@ -40,7 +40,8 @@ def judge_warehouse(paths: Paths) -> Judgement:
         start=_day(days["first"].iloc[0]),
     )
     for name, frame in tables(verdicts).items():
-        warehouse.write_frame(paths.warehouse, f"judgement.{name}", frame)
+        dated = list(frame.select_dtypes("datetime").columns)
+        warehouse.write_frame(paths.warehouse, f"judgement.{name}", frame, dated)
     return verdicts
 
 

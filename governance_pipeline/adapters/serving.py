@@ -11,6 +11,9 @@ import pandas as pd
 from governance_pipeline.adapters.publish import current_snapshot
 from governance_pipeline.errors import InputError
 
+Row = tuple[Any, ...]
+Bound = Mapping[str, Any] | str | None
+
 
 @contextmanager
 def serving_connection(published: Path) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -34,16 +37,31 @@ def serving_connection(published: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield reader
 
 
-def ask(
-    connection: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, Any] | str | None = None
-) -> pd.DataFrame:
+def ask(connection: duckdb.DuckDBPyConnection, sql: str, values: Bound = None) -> pd.DataFrame:
     """Return the answer to one statement; a lone text binds `$id`.
 
     Raises:
         InputError: If DuckDB refuses the statement, with its own first sentence.
     """
-    bound = {"id": values} if isinstance(values, str) else values
+    return _executed(connection, sql, values).df()
+
+
+def ask_rows(
+    connection: duckdb.DuckDBPyConnection, sql: str, values: Bound = None
+) -> tuple[list[str], list[Row]]:
+    """Return the columns and the rows of one statement as DuckDB gives them: days stay days.
+
+    Raises:
+        InputError: If DuckDB refuses the statement, with its own first sentence.
+    """
+    answer = _executed(connection, sql, values)
+    return [name for name, *_ in answer.description or []], answer.fetchall()
+
+
+def _executed(
+    connection: duckdb.DuckDBPyConnection, sql: str, values: Bound
+) -> duckdb.DuckDBPyConnection:
     try:
-        return connection.execute(sql, bound).df()
+        return connection.execute(sql, {"id": values} if isinstance(values, str) else values)
     except duckdb.Error as error:
         raise InputError(f"the query was refused: {str(error).splitlines()[0]}") from error

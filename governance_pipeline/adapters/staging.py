@@ -222,8 +222,12 @@ def _keep_rejects(
 def _date_the_undated(connection: duckdb.DuckDBPyConnection) -> None:
     """Give the rows that name no day the first day of their file, where the quarantine keeps them.
 
-    That day is the same whatever range is taken in, so the row is there once.
+    That day is the same whatever range is taken in, so the row is there once. The table `undated`
+    names them: they do not speak against the delivery of that day.
     """
+    connection.execute(
+        "create table undated as select rowid as id from staged where delivery_date is null"
+    )
     connection.execute(
         "update staged set delivery_date = f.first_day from"
         " (select file, min(delivery_date) as first_day from staged group by file) f"

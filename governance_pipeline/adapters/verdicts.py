@@ -168,6 +168,7 @@ def _find_repeated(
 def _count_bad_rows(connection: duckdb.DuckDBPyConnection, verdicts: dict[Key, Verdict]) -> None:
     for channel, day, bad in connection.execute(
         "select delivery_channel, delivery_date, count(*) from staged join turned_away"
-        " on id = staged.rowid where not is_harmless group by all"
+        " on id = staged.rowid where not is_harmless"
+        " and staged.rowid not in (select id from undated) group by all"
     ).fetchall():
         verdicts[channel, day].bad_rows = bad

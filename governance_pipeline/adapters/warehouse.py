@@ -94,13 +94,15 @@ def prepare_sources(
         connection.execute("insert into lake.evidence_key values ($key)", {"key": evidence_key})
 
 
-def write_frame(path: Path, table: str, frame: pd.DataFrame) -> None:
-    """Replace a table, `schema.name`, by a frame."""
+def write_frame(path: Path, table: str, frame: pd.DataFrame, days: Sequence[str] = ()) -> None:
+    """Replace a table, `schema.name`, by a frame; pandas has no type for `days`, the table has."""
+    as_dates = ", ".join(f"{name}::date as {name}" for name in days)
+    kept = f"* replace ({as_dates})" if days else "*"
     schema = table.partition(".")[0]
     with connect(path) as connection:
         connection.execute(f"create schema if not exists {schema}")
         connection.register("given", frame)
-        connection.execute(f"create or replace table {table} as select * from given")
+        connection.execute(f"create or replace table {table} as select {kept} from given")
 
 
 def read_frame(path: Path, sql: str, values: Mapping[str, Any] | None = None) -> pd.DataFrame:

@@ -18,6 +18,8 @@ SEVERITY = {
     "insufficient_evidence": dg.AssetCheckSeverity.WARN,
     "immature": dg.AssetCheckSeverity.WARN,
 }
+SHOWN_DIGITS = 4
+CHART_DAYS = 365
 PASSING = ("healthy", "not_monitored")
 LACKING = ("insufficient_evidence", "immature")
 
@@ -41,18 +43,19 @@ class Page:
     goals: Mapping[str, float]
 
     def chart(self) -> str:
-        """Return the history as a picture in markdown."""
+        """Return the last year as a picture in markdown."""
+        days = self.days.tail(CHART_DAYS)
         parts = [
             pd.DataFrame(
                 {
-                    "date": self.days["date"],
+                    "date": days["date"],
                     "metric": metric,
-                    "estimate": self.days[metric],
-                    "lo": self.days[f"{metric}_lo"],
-                    "hi": self.days[f"{metric}_hi"],
-                    "e_value": self.days[f"{metric}_e_value"],
+                    "estimate": days[metric],
+                    "lo": days[f"{metric}_lo"],
+                    "hi": days[f"{metric}_hi"],
+                    "e_value": days[f"{metric}_e_value"],
                 }
-            ).round(4)
+            ).round(SHOWN_DIGITS)
             for metric in METRICS
         ]
         return history_chart(pd.concat(parts), self.goals)
@@ -80,14 +83,14 @@ def verdict_pages(verdicts: Judgement) -> dict[str, Page]:
 
 def observed(row: Mapping[Any, Any]) -> dict[str, Any]:
     """Return one day's numbers under the stable keys that the catalog plots over time."""
-    shown: dict[str, Any] = {"decision_date": str(pd.Timestamp(row["date"]).date())}
+    shown: dict[str, Any] = {}
     for metric in METRICS:
         for suffix in ("", "_lo", "_hi", "_e_value"):
             value = row.get(f"{metric}{suffix}")
             if value is not None and not pd.isna(value):
-                shown[f"{metric}{suffix}"] = float(value)
+                shown[f"{metric}{suffix}"] = round(float(value), SHOWN_DIGITS)
     if not pd.isna(row["labelled"]):
-        shown["labelled"] = float(row["labelled"])
+        shown["labelled"] = int(row["labelled"])
     return shown
 
 
@@ -148,7 +151,7 @@ def _numbers_shown(name: str, metric: str, row: Mapping[Any, Any]) -> dict[str, 
         f"{name}_tolerance": row[f"{metric}_tolerance"],
         f"{name}_labelled": row["labelled"],
     }
-    return {key: float(value) for key, value in shown.items() if not pd.isna(value)}
+    return {k: round(float(v), SHOWN_DIGITS) for k, v in shown.items() if not pd.isna(v)}
 
 
 def _labels_verdict(status: pd.DataFrame) -> Verdict:

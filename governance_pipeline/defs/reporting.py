@@ -19,6 +19,9 @@ from governance_pipeline.domain.judgement import Judgement
 from governance_pipeline.paths import Paths
 from governance_pipeline.progress import say
 
+HISTORY_DAYS = 365
+"""How much of the past the catalog is told; the published tables have all of it."""
+
 
 def report_strategies(instance: dg.DagsterInstance, paths: Paths, verdicts: Judgement) -> int:
     """Write every strategy's new days and its changed verdicts to the catalog.
@@ -30,10 +33,11 @@ def report_strategies(instance: dg.DagsterInstance, paths: Paths, verdicts: Judg
     told: dict[str, Any] = json.loads(note.read_text()) if note.exists() else {}
     changed = 0
     pages = verdict_pages(verdicts)
+    oldest = str(pd.Timestamp(verdicts.status["date"].max()) - pd.Timedelta(days=HISTORY_DAYS))
     say(f"reporting on {len(pages)} strategies in the catalog")
     for strategy_id, page in pages.items():
         before = told.get(strategy_id, {})
-        through = _report_days(instance, strategy_id, page, before.get("through", ""))
+        through = _report_days(instance, strategy_id, page, before.get("through", oldest))
         said = {name: verdict.said for name, verdict in page.verdicts.items()}
         if said != before.get("said"):
             changed += 1
@@ -49,9 +53,12 @@ def _report_days(instance: dg.DagsterInstance, strategy_id: str, page: Page, thr
     key = asset_key(strategy_id)
     for row in page.days.to_dict("records"):
         day = pd.Timestamp(row["date"]).date()
-        if day.isoformat() <= through:
+        numbers = observed(row)
+        if day.isoformat() <= through or not numbers:
             continue
-        observation = dg.AssetObservation(asset_key=key, metadata=observed(row))
+        observation = dg.AssetObservation(
+            asset_key=key, metadata={"decision_date": str(day), **numbers}
+        )
         # Dated at the end of its day, so that the plots over time show the history they are of.
         moment = dt.datetime.combine(day, dt.time(23, 59), tzinfo=dt.UTC)
         instance.report_dagster_event(

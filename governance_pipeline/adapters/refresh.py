@@ -5,6 +5,7 @@ a run that died before its note is done again.
 """
 
 import datetime as dt
+import hashlib
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -12,6 +13,7 @@ import pandas as pd
 from governance_pipeline.adapters import manifests, warehouse
 from governance_pipeline.adapters.registry_store import applied_hash
 from governance_pipeline.paths import Paths
+from governance_pipeline.settings import DBT_PROJECT
 
 NOTE = "governance.built_from"
 
@@ -29,16 +31,19 @@ class RefreshPlan:
 def plan_refresh(paths: Paths) -> RefreshPlan:
     """Compare the committed deliveries with those the marts were built from.
 
-    A new registry rebuilds its dimensions whatever was delivered; nothing new at all is empty.
+    A new registry rebuilds its dimensions whatever was delivered, a changed model everything;
+    nothing new at all is empty.
     """
     found = manifests.read_all(paths.lake)
     now = pd.DataFrame(
         [(m.feed, m.channel, m.delivery_date.isoformat(), m.token) for m in found]
-        + [("registry", "", "", applied_hash(paths.lake) or "")],
+        + [("registry", "", "", applied_hash(paths.lake) or ""), ("models", "", "", _models())],
         columns=["feed", "channel", "delivery_date", "token"],
     )
     before = _built_from(paths)
-    is_full = before.empty
+    is_full = _models() not in set(before["token"])
+    if is_full:
+        before = before.iloc[:0]
     merged = now.merge(before, on=["feed", "channel", "delivery_date"], how="left")
     stale = merged["token_x"] != merged["token_y"]
     changed = {
@@ -74,6 +79,16 @@ def prepare(paths: Paths, plan: RefreshPlan, memory_limit: str) -> None:
 def remember(paths: Paths, plan: RefreshPlan) -> None:
     """Note what the marts are built from now."""
     warehouse.write_frame(paths.warehouse, NOTE, plan.built_from)
+
+
+def _models() -> str:
+    """Return the hash of what dbt builds from, so that a changed model is never half applied."""
+    digest = hashlib.sha256()
+    for file in sorted(
+        p for kind in ("models", "macros") for p in (DBT_PROJECT / kind).rglob("*.*")
+    ):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _built_from(paths: Paths) -> pd.DataFrame:

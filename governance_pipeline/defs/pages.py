@@ -88,7 +88,7 @@ def observed(row: Mapping[Any, Any]) -> dict[str, Any]:
         for suffix in ("", "_lo", "_hi", "_e_value"):
             value = row.get(f"{metric}{suffix}")
             if value is not None and not pd.isna(value):
-                shown[f"{metric}{suffix}"] = round(float(value), SHOWN_DIGITS)
+                shown[f"{metric}{suffix}"] = _rounded(value)
     if not pd.isna(row["labelled"]):
         shown["labelled"] = int(row["labelled"])
     return shown
@@ -151,7 +151,12 @@ def _numbers_shown(name: str, metric: str, row: Mapping[Any, Any]) -> dict[str, 
         f"{name}_tolerance": row[f"{metric}_tolerance"],
         f"{name}_labelled": row["labelled"],
     }
-    return {k: round(float(v), SHOWN_DIGITS) for k, v in shown.items() if not pd.isna(v)}
+    return {key: _rounded(value) for key, value in shown.items() if not pd.isna(value)}
+
+
+def _rounded(value: Any) -> float:
+    """Return a number in the digits that people read; e-values span too much for fixed decimals."""
+    return float(f"{float(value):.{SHOWN_DIGITS}g}")
 
 
 def _labels_verdict(status: pd.DataFrame) -> Verdict:

@@ -181,6 +181,8 @@ def test_query_answers_and_reaches_nothing_else(demo_home: Path) -> None:
 def test_one_more_day_is_taken_in_and_judged(demo_home: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     shutil.copytree(demo_home, home, symlinks=True)
+    # Whoever read the truth would miss it now.
+    shutil.rmtree(home / "truth")
     before = ask(demo_home, "select * exclude (snapshot_id, data_as_of) from strategy_status_days")
     done = run_governance(home, "run", "--date", "2026-05-30")
     assert done.returncode == 0, done.stderr

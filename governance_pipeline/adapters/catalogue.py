@@ -1,16 +1,13 @@
 """What is published, under which name, and what each table and column means."""
 
-import datetime as dt
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-import pandas as pd
 import yaml
 
-from governance_pipeline.adapters import warehouse
 from governance_pipeline.adapters.publish import STAMPS, TableDoc
-from governance_pipeline.paths import Paths
+from governance_pipeline.adapters.studies import STUDIES
 from governance_pipeline.settings import DBT_PROJECT
 
 PUBLISHED_MARTS = (
@@ -27,7 +24,13 @@ PUBLISHED_MARTS = (
     "data_quality_days",
     "data_quality_rules",
 )
-JUDGED = ("strategy_accuracy", "strategy_drift", "strategy_status_days", "strategy_status")
+JUDGED = (
+    "strategy_accuracy",
+    "strategy_drift",
+    "strategy_status_days",
+    "strategy_status",
+    *(study.table for study in STUDIES),
+)
 JUDGEMENT_DOCS = Path(__file__).resolve().parents[1] / "judgement_tables.yaml"
 
 
@@ -39,14 +42,6 @@ def published_relations() -> dict[str, str]:
 def table_docs() -> Mapping[str, TableDoc]:
     """Return the meaning of every published table: dbt's for the marts, ours for the verdicts."""
     return {**_mart_docs(), **_judgement_docs()}
-
-
-def data_as_of(paths: Paths) -> dt.date:
-    """Return the last decision day that the marts know."""
-    found = warehouse.read_frame(
-        paths.warehouse, "select max(decision_date) as day from fct_strategy_days"
-    )
-    return pd.Timestamp(found["day"].iloc[0]).date()
 
 
 def data_dictionary() -> str:

@@ -1,13 +1,12 @@
 """Between the warehouse and `domain.judgement`: read the tallies, judge, write the verdicts."""
 
-import datetime as dt
 from typing import Any
 
 import pandas as pd
 
 from governance_pipeline.adapters import warehouse
+from governance_pipeline.adapters.studies import as_of
 from governance_pipeline.domain.judgement import Judgement, judge
-from governance_pipeline.errors import WarehouseError
 from governance_pipeline.paths import Paths
 
 INPUTS = {
@@ -25,19 +24,17 @@ def judge_warehouse(paths: Paths) -> Judgement:
     Raises:
         WarehouseError: If the marts were never built.
     """
-    days = warehouse.read_frame(
-        paths.warehouse,
-        "select min(decision_date) as first, max(decision_date) as last from fct_strategy_days",
-    )
-    if days["last"].isna().all():
-        raise WarehouseError("no decision was accepted yet: there is nothing to judge")
+    last = as_of(paths)
+    first = warehouse.read_frame(
+        paths.warehouse, "select min(decision_date) as first from fct_strategy_days"
+    )["first"].iloc[0]
     inputs = {name: read(paths, table) for name, table in INPUTS.items()}
     goals = warehouse.read_frame(paths.warehouse, "select * from lake.strategy_goals")
     verdicts = judge(
         **inputs,
         goals=goals,
-        as_of=_day(days["last"].iloc[0]),
-        start=_day(days["first"].iloc[0]),
+        as_of=last,
+        start=pd.Timestamp(first).date(),
     )
     for name, frame in tables(verdicts).items():
         dated = list(frame.select_dtypes("datetime").columns)
@@ -82,7 +79,3 @@ def summary(verdicts: Judgement, table: str) -> dict[str, Any]:
         pooled = frame.loc[frame["channel"] == "all", "status"]
         shown |= {str(status): int(n) for status, n in pooled.value_counts().items()}
     return shown
-
-
-def _day(value: Any) -> dt.date:
-    return pd.Timestamp(value).date()

@@ -5,7 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from governance_pipeline.adapters import completeness, judging
+from governance_pipeline.adapters import catalogue, completeness, judging
+from governance_pipeline.adapters.studies import STUDIES, Study, run_study
 from governance_pipeline.defs.reporting import report_strategies
 from governance_pipeline.defs.resources import Home
 
@@ -56,6 +57,27 @@ def judgement_asset() -> dg.AssetsDefinition:
             yield dg.MaterializeResult(asset_key=name, metadata={**shown, **inputs})
 
     return judgement
+
+
+def study_assets() -> list[dg.AssetsDefinition]:
+    """Return one asset per study: judgements that stand beside the verdicts."""
+    return [_study_asset(study) for study in STUDIES]
+
+
+def _study_asset(study: Study) -> dg.AssetsDefinition:
+    @dg.asset(
+        name=study.table,
+        group_name="accuracy",
+        deps=[relation for relation in study.reads.values() if "." not in relation],
+        description=catalogue.table_docs()[study.table].description,
+        owners=["team:governance"],
+        kinds={"python"},
+    )
+    def judged(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult[None]:
+        found = run_study(home.paths, study)
+        return dg.MaterializeResult(metadata={"dagster/row_count": len(found)})
+
+    return judged
 
 
 def _inputs(home: Home) -> dict[str, Any]:

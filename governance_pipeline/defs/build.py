@@ -26,6 +26,7 @@ def build_definitions(
             *intake.intake_assets(partitions),
             transform.dbt_marts(),
             accuracy.judgement_asset(),
+            *accuracy.study_assets(),
             *register,
             publish.published_snapshot_asset(),
         ],

@@ -6,6 +6,7 @@ import dagster as dg
 
 from governance_pipeline.adapters import catalogue
 from governance_pipeline.adapters.publish import publish
+from governance_pipeline.adapters.studies import STUDIES, as_of
 from governance_pipeline.defs.resources import Home
 
 
@@ -15,7 +16,7 @@ def published_snapshot_asset() -> dg.AssetsDefinition:
     @dg.asset(
         name="published_snapshot",
         group_name="publish",
-        deps=["strategy_status", *catalogue.PUBLISHED_MARTS],
+        deps=["strategy_status", *(s.table for s in STUDIES), *catalogue.PUBLISHED_MARTS],
         owners=["team:governance"],
         kinds={"duckdb", "parquet"},
     )
@@ -30,7 +31,7 @@ def published_snapshot_asset() -> dg.AssetsDefinition:
             catalogue.published_relations(),
             catalogue.table_docs(),
             snapshot_id=f"{now:%Y%m%dT%H%M%S}-{context.run_id[:8]}",
-            data_as_of=catalogue.data_as_of(home.paths),
+            data_as_of=as_of(home.paths),
             now=now,
         )
         return dg.MaterializeResult(

@@ -1,0 +1,58 @@
+"""Studies: judgements that stand beside the verdicts, each one table made from the marts.
+
+A study is a pure function of `domain` and the relations it reads. Listing it here gives it an
+asset, a table `judgement.<name>` and a place in the published snapshot; what its columns mean is
+said in `judgement_tables.yaml`.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from governance_pipeline.adapters import warehouse
+from governance_pipeline.errors import WarehouseError
+from governance_pipeline.paths import Paths
+
+
+@dataclass(frozen=True)
+class Study:
+    """One table of judgement.
+
+    `compute` is called with `as_of`, the last decision day, and one frame per entry of `reads`,
+    which names relations of the warehouse: marts, or tables of the schema `lake`.
+    """
+
+    table: str
+    reads: Mapping[str, str]
+    compute: Callable[..., pd.DataFrame]
+
+
+STUDIES: tuple[Study, ...] = ()
+
+
+def as_of(paths: Paths) -> dt.date:
+    """Return the last decision day that the marts know.
+
+    Raises:
+        WarehouseError: If no decision was accepted yet.
+    """
+    found = warehouse.read_frame(
+        paths.warehouse, "select max(decision_date) as last from fct_strategy_days"
+    )
+    if found["last"].isna().all():
+        raise WarehouseError("no decision was accepted yet: there is nothing to judge")
+    return pd.Timestamp(found["last"].iloc[0]).date()
+
+
+def run_study(paths: Paths, study: Study) -> pd.DataFrame:
+    """Compute a study from the marts as they are, keep its table, and return it."""
+    frames = {
+        name: warehouse.read_frame(paths.warehouse, f"select * from {relation}")
+        for name, relation in study.reads.items()
+    }
+    found = study.compute(as_of=as_of(paths), **frames)
+    dated = list(found.select_dtypes("datetime").columns)
+    warehouse.write_frame(paths.warehouse, f"judgement.{study.table}", found, dated)
+    return found

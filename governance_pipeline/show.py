@@ -94,7 +94,7 @@ def explain(paths: Paths, strategy: str, *, as_json: bool) -> None:
         )
         drift = ask(
             connection,
-            "select * from strategy_drift where strategy_id = $id order by date",
+            "select * from strategy_drift where strategy_id = $id and mode = 'goal' order by date",
             strategy,
         )
     _explain(known.iloc[0], current, accuracy, drift)

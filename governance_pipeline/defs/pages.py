@@ -98,7 +98,8 @@ def _numbers(verdicts: Judgement) -> pd.DataFrame:
     """Return a row per strategy, channel and day: estimates beside e-values."""
     recent = verdicts.accuracy[verdicts.accuracy["window_kind"] == "28d"]
     recent = recent.rename(columns={"window_end": "date"})
-    evidence = verdicts.drift.pivot_table(
+    goals = verdicts.drift[verdicts.drift["mode"] == "goal"]
+    evidence = goals.pivot_table(
         index=["strategy_id", "channel", "date"],
         columns="metric",
         values=["e_value", "goal", "tolerance"],

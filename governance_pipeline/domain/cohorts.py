@@ -162,7 +162,22 @@ def window_sums(
 
 def sums_to_date(panel: Panel, cohorts: Cohorts, layout: Layout) -> Floats:
     """Return the sums over all mature cohorts of the version in force on the last day."""
-    mask = cohorts.is_mature(panel.days - 1)[:, layout.pools]
+    last = panel.days - 1
+    return sums_of(panel, layout, cohorts.is_mature(last)[:, layout.pools], np.array(last))
+
+
+def sums_of(panel: Panel, layout: Layout, mask: Booleans, until: Integers) -> Floats:
+    """Return the sums over some cohorts of each pool, from the labels known by a day.
+
+    Args:
+        panel: Frame and labels.
+        layout: The strata of the pools.
+        mask: Which cohorts, shape (days, pools of the layout).
+        until: The last day on which a label counts, shape () or (pools of the layout,).
+
+    Returns:
+        Shape (fields, pools, strata), the fields as in `FIELDS`.
+    """
     pools, strata = layout.is_fired.shape
     sums = np.zeros((len(FIELDS), pools * strata))
     frame = panel.frame.iloc[layout.frame_rows]
@@ -173,6 +188,7 @@ def sums_to_date(panel: Panel, cohorts: Cohorts, layout: Layout) -> Floats:
         )
     labels = _label_sums(panel, layout)
     counts = mask[labels.day, labels.pool]
+    counts &= labels.known <= np.broadcast_to(until, pools)[labels.pool]
     at = labels.pool * strata + labels.stratum
     for field, value in enumerate(labels.values):
         sums[field + 2] = np.bincount(at, weights=value * counts, minlength=pools * strata)

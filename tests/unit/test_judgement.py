@@ -335,7 +335,8 @@ def test_a_new_version_starts_again() -> None:
         for name in ("frame", "draws")
     }
     found = changed(tables, **version).judge()
-    drift = found.drift[found.drift["metric"] == "precision"].set_index("date")
+    is_goal = (found.drift["metric"] == "precision") & (found.drift["mode"] == "goal")
+    drift = found.drift[is_goal].set_index("date")
     assert drift["e_value"][fresh - pd.Timedelta(days=1)] > 1e3
     assert drift["e_value"][fresh] < 1.01
     assert set(drift["version"]) == {1, 2}

@@ -313,8 +313,8 @@ def _place_once(
     gained = _gains(bet, labels, part, counts)
     np.add.at(total, (settled[pool[counts]], pool[counts]), gained)
     # The least probability makes a silent draw lose the most it can, whichever unit it was.
-    stakes = np.where(bet.stakes_at_one > 0, bet.stakes_at_one / bet.least, 0.0)
-    silent = np.maximum(cells.drawn - answered, 0.0) * settles[:, None] * (cells.drawable > 0)
+    stakes = np.where(cells.drawable > 0, bet.stakes_at_one / bet.least, 0.0)
+    silent = np.maximum(cells.drawn - answered, 0.0)
     lost = np.log1p(-bet.lam[:, :, None] * (stakes * bet.rates)[:, None, :])
     np.add.at(
         total,

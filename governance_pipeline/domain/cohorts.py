@@ -38,6 +38,15 @@ class Cohorts:
     mature_on: Integers
     version: Integers
 
+    def of(self, pools: Integers) -> Cohorts:
+        """Return the cohorts of some pools, in the order given."""
+        return Cohorts(
+            self.population[:, pools],
+            self.drawn[:, pools],
+            self.mature_on[:, pools],
+            self.version[:, pools],
+        )
+
     def is_mature(self, day: int) -> Booleans:
         """Return which cohorts of the version in force were mature by `day`, (day + 1, pools)."""
         upto = slice(0, day + 1)
@@ -46,6 +55,20 @@ class Cohorts:
             & (self.population[upto] > 0)
             & (self.version[upto] == self.version[day])
         )
+
+    def is_mature_by(self, ends: Integers) -> Booleans:
+        """Return which cohorts of each pool's version on its day of `ends` were mature by then.
+
+        Args:
+            ends: A day per pool, -1 for none, shape (pools,).
+
+        Returns:
+            Shape (days, pools).
+        """
+        day = np.arange(len(self.version))[:, None]
+        own = self.version[np.maximum(ends, 0), np.arange(len(ends))]
+        is_in = (self.mature_on <= ends) & (day <= ends)
+        return is_in & (self.population > 0) & (self.version == own)
 
 
 def build_cohorts(panel: Panel, pools: Pools) -> Cohorts:
@@ -158,12 +181,6 @@ def window_sums(
         included[: day + 1] = mask
         tallies.pop(day - LOOKBACK, None)
         yield day, sums, mask
-
-
-def sums_to_date(panel: Panel, cohorts: Cohorts, layout: Layout) -> Floats:
-    """Return the sums over all mature cohorts of the version in force on the last day."""
-    last = panel.days - 1
-    return sums_of(panel, layout, cohorts.is_mature(last)[:, layout.pools], np.array(last))
 
 
 def sums_of(panel: Panel, layout: Layout, mask: Booleans, until: Integers) -> Floats:

@@ -91,7 +91,7 @@ def detect(
     claims = Claims(METRICS * len(MODES), np.concatenate(claimed, axis=2))
     design, labels = pool_design(panel, pools), pool_labels(panel, pools)
     bets, is_once = log_bets(design, labels, cohorts, gates, claims)
-    own, late = _evidence(bets, claims.levels, gates)
+    own, late = evidence_of(bets, claims.levels, gates)
     count = len(METRICS)
     modes = {
         mode: Mode(
@@ -109,7 +109,7 @@ def detect(
     return Detected(pools, cohorts, gates, modes, frozen, rejected, alarm_e, alarm_start, is_once)
 
 
-def _evidence(bets: Floats, levels: Floats, gates: Gates) -> tuple[Evidence, Evidence]:
+def evidence_of(bets: Floats, levels: Floats, gates: Gates) -> tuple[Evidence, Evidence]:
     """Return each year's own evidence and what the year before's still says 60 days on.
 
     Both have shape (days, pools, claims); starts are days of the panel.

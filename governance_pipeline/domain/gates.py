@@ -30,6 +30,16 @@ class Gates:
     first_day: Integers
     start: int
 
+    def of(self, pools: Integers) -> Gates:
+        """Return the gates of some pools, in the order given."""
+        return Gates(
+            self.restarts[:, pools],
+            self.epoch[:, pools],
+            self.is_closed[:, pools],
+            self.first_day[pools],
+            self.start,
+        )
+
     def born(self, population: Floats) -> Integers:
         """Return the day since which a pool is what it is on each day, (days, pools)."""
         days = np.arange(len(self.restarts))[:, None]

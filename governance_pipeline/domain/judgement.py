@@ -3,37 +3,65 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from governance_pipeline.domain.detecting import detect, drift_table
 from governance_pipeline.domain.goals import build_levels
+from governance_pipeline.domain.harm import harm_table, measure_harm
+from governance_pipeline.domain.intervals import Booleans
 from governance_pipeline.domain.measuring import accuracy_table, measure
-from governance_pipeline.domain.panel import accuracy_pools, build_panel, drift_pools
+from governance_pipeline.domain.panel import Panel, accuracy_pools, build_panel, drift_pools
 from governance_pipeline.domain.reporting import status_table
-from governance_pipeline.domain.status import STATUSES
+from governance_pipeline.domain.status import NEEDS_AUDIT, STATUSES
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """`strategy_accuracy`, `strategy_drift`, `strategy_status_days` and `strategy_status`."""
+    """`strategy_accuracy`, `strategy_drift`, `strategy_status_days`, `strategy_status` and
+    `strategy_harm`."""
 
     accuracy: pd.DataFrame
     drift: pd.DataFrame
     status_days: pd.DataFrame
     status: pd.DataFrame
+    harm: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is judged, as tables.
+
+    `frame` is `int_audit_frame`: populations and expected draws by strategy, channel, day and
+    cell; `draws` is `int_audit_draws`: the drawn units with a verdict; `strategies`,
+    `strategy_channels` and `goals` are the register; `appeals` the decided appeals by decision
+    day; `golden` the golden questions by day; `interventions` the audits closed. The last three
+    may be empty.
+    """
+
+    frame: pd.DataFrame
+    draws: pd.DataFrame
+    strategies: pd.DataFrame
+    strategy_channels: pd.DataFrame
+    goals: pd.DataFrame
+    appeals: pd.DataFrame = field(default_factory=lambda: _empty(APPEALS))
+    golden: pd.DataFrame = field(default_factory=lambda: _empty(GOLDEN))
+    interventions: pd.DataFrame = field(default_factory=lambda: _empty(INTERVENTIONS))
+
+
+APPEALS = "strategy_id version channel environment decision_date decided_date outcome"
+GOLDEN = "date asked correct"
+INTERVENTIONS = "strategy_id kind effective_on"
+
+
+def _empty(columns: str) -> pd.DataFrame:
+    return pd.DataFrame(columns=columns.split())
 
 
 def judge(
-    frame: pd.DataFrame,
-    draws: pd.DataFrame,
-    strategies: pd.DataFrame,
-    strategy_channels: pd.DataFrame,
-    versions: pd.DataFrame,
-    goals: pd.DataFrame,
-    as_of: dt.date,
-    start: dt.date | None = None,
+    inputs: Inputs, as_of: dt.date, start: dt.date | None = None, currency: str | None = None
 ) -> Judgement:
     """Judge every strategy on every day up to `as_of`, each day by what was known then.
 
@@ -41,47 +69,69 @@ def judge(
     registry stays. A year's family of tests begins at `start`.
 
     Args:
-        frame: `int_audit_frame`: populations and expected draws by strategy, channel, day, cell.
-        draws: `int_audit_draws`: the drawn units with a verdict.
-        strategies: Registry table.
-        strategy_channels: Registry table.
-        versions: Registry table; the version in force is read from the frame, where it decided.
-        goals: Registry table `strategy_goals`.
+        inputs: What is judged.
         as_of: Last day judged, UTC.
         start: First day of the year in which drops are looked for; the first day of the frame if
             None. Earlier days count for estimates only.
+        currency: What gmv is counted in, None if in several currencies.
 
     Raises:
         InputError: If counts, probabilities or verdicts contradict each other.
     """
-    del versions
-    panel = build_panel(frame, draws, strategies, as_of)
+    panel = build_panel(inputs.frame, inputs.draws, inputs.strategies, as_of)
     begin = 0 if start is None else max(0, (start - panel.first).days)
-    levels = build_levels(goals, panel)
+    levels = build_levels(inputs.goals, panel)
     pools = accuracy_pools(panel)
-    measured = measure(panel, pools, levels.target[:, pools.table["strategy"].to_numpy()])
-    detected = detect(panel, drift_pools(panel), levels, begin)
-    status_days = status_table(
-        panel, measured, detected, levels, (strategies, strategy_channels), begin
-    )
+    targets = levels.target[:, pools.table["strategy"].to_numpy()]
+    measured = measure(panel, pools, targets, inputs.appeals)
+    closings = _closings(panel, inputs.interventions)
+    detected = detect(panel, drift_pools(panel), levels, begin, closings)
+    registry = (inputs.strategies, inputs.strategy_channels)
+    status_days = status_table(panel, measured, detected, levels, registry, inputs.golden, begin)
+    hurt = measure_harm(panel, pools, measured.sizes)
+    harm = harm_table(panel, pools, hurt, inputs.strategies, currency)
     return Judgement(
         accuracy_table(panel, measured, begin),
         drift_table(panel, detected, levels, begin),
         status_days,
-        newest_statuses(status_days),
+        newest_statuses(status_days, harm),
+        harm,
     )
 
 
-def newest_statuses(status_days: pd.DataFrame) -> pd.DataFrame:
+def _closings(panel: Panel, interventions: pd.DataFrame) -> Booleans:
+    """Return the days from which a closed audit counts, shape (days, strategies)."""
+    closed = interventions[interventions["kind"] == "audit_closed"]
+    day = (pd.to_datetime(closed["effective_on"]) - pd.Timestamp(panel.first)).dt.days
+    found = np.zeros((panel.days, len(panel.strategies)), dtype=bool)
+    for name, at in zip(closed["strategy_id"], day, strict=True):
+        if 0 <= at < panel.days:
+            found[int(at), (panel.strategies["strategy_id"] == name).to_numpy()] = True
+    return found
+
+
+def newest_statuses(status_days: pd.DataFrame, harm: pd.DataFrame) -> pd.DataFrame:
     """Return the last day of `strategy_status_days`, what matters most first.
+
+    First by status; what needs an audit by the reach it harms, the rest by evidence.
 
     >>> days = pd.DataFrame({"strategy_id": ["a", "b"], "channel": "all", "date": 1,
     ...     "status": ["healthy", "watch"], "e_value": [1.0, 4.0]})
-    >>> newest_statuses(days)["strategy_id"].tolist()
+    >>> harm = pd.DataFrame(columns=["strategy_id", "channel", *HARMED])
+    >>> newest_statuses(days, harm)["strategy_id"].tolist()
     ['b', 'a']
     """
     newest = status_days[status_days["date"] == status_days["date"].max()]
+    reach = harm.set_index(["strategy_id", "channel"])[HARMED].astype(float).sum(axis=1)
+    keys = pd.MultiIndex.from_frame(newest[["strategy_id", "channel"]])
     rank = newest["status"].map({name: code for code, name in enumerate(STATUSES)})
-    newest = newest.assign(rank=rank, calm=-newest["e_value"].astype(float).fillna(0.0))
-    newest = newest.sort_values(["rank", "calm", "strategy_id", "channel"], kind="stable")
-    return newest.drop(columns=["rank", "calm"]).reset_index(drop=True)
+    hurt = np.where(rank == NEEDS_AUDIT, -np.nan_to_num(reach.reindex(keys).to_numpy()), 0.0)
+    calm = -newest["e_value"].astype(float).fillna(0.0)
+    newest = newest.assign(rank=rank, hurt=hurt, calm=calm)
+    order = ["rank", "hurt", "calm", "strategy_id", "channel"]
+    newest = newest.sort_values(order, kind="stable")
+    return newest.drop(columns=["rank", "hurt", "calm"]).reset_index(drop=True)
+
+
+HARMED = ["reach_lost_est", "missed_reach_est", "wrongly_boosted_reach_est",
+          "not_boosted_reach_est"]  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from governance_pipeline.domain.judgement import Judgement, judge
+from governance_pipeline.domain.judgement import Inputs, Judgement, judge
 from governance_pipeline.errors import InputError
 
 FIRST = dt.date(2026, 3, 1)
@@ -61,14 +61,13 @@ class Tables:
     draws: pd.DataFrame
     strategies: pd.DataFrame
     channels: pd.DataFrame
-    versions: pd.DataFrame
     goals: pd.DataFrame
 
-    def judge(self, days: int = DAYS, start: dt.date | None = None) -> Judgement:
-        return judge(
-            self.frame, self.draws, self.strategies, self.channels, self.versions, self.goals,
-            FIRST + dt.timedelta(days=days - 1), start,
+    def judge(self, days: int = DAYS, start: dt.date | None = None, **more: Any) -> Judgement:
+        inputs = Inputs(
+            self.frame, self.draws, self.strategies, self.channels, self.goals, **more
         )  # fmt: skip
+        return judge(inputs, FIRST + dt.timedelta(days=days - 1), start)
 
 
 def simulate(seed: int, market: Market) -> Tables:
@@ -89,7 +88,13 @@ def simulate(seed: int, market: Market) -> Tables:
     frame["expected_draws"] = frame["population"] * frame["min_probability"]
     frame["reach"] = frame["population"] * 30
     strategies = pd.DataFrame(
-        {"strategy_id": names, "lifecycle": "live", "owner_team": "moderation"}
+        {
+            "strategy_id": names,
+            "lifecycle": "live",
+            "owner_team": "moderation",
+            "polarity": "restrictive",
+            "action": "block",
+        }
     )
     channels = pd.DataFrame(
         [(name, channel) for name in names for channel in market.channels],
@@ -104,7 +109,6 @@ def simulate(seed: int, market: Market) -> Tables:
         _draws(rng, market, frame),
         strategies,
         channels,
-        pd.DataFrame(),
         pd.DataFrame(goals, columns=goal_columns),
     )
 
@@ -343,7 +347,8 @@ def test_a_new_version_starts_again() -> None:
     # Only closing the audit clears an alarm.
     assert found.status["status"].iloc[0] == "needs_audit"
     newest = found.accuracy[found.accuracy["window_kind"] == "to_date"]
-    assert newest["labelled"].iloc[0] < 15 * 60
+    assert newest["version"].tolist() == [1, 2]
+    assert newest["labelled"].iloc[-1] < 15 * 60 < newest["labelled"].iloc[0]
 
 
 def test_what_does_not_decide_is_not_monitored() -> None:

@@ -91,7 +91,7 @@ def detect(
     claims = Claims(METRICS * len(MODES), np.concatenate(claimed, axis=2))
     design, labels = pool_design(panel, pools), pool_labels(panel, pools)
     bets, is_once = log_bets(design, labels, cohorts, gates, claims)
-    own, late = evidence_of(bets, claims.levels, gates)
+    own, late = evidence_of(bets, claims.levels, gates, is_once)
     count = len(METRICS)
     modes = {
         mode: Mode(
@@ -109,19 +109,24 @@ def detect(
     return Detected(pools, cohorts, gates, modes, frozen, rejected, alarm_e, alarm_start, is_once)
 
 
-def evidence_of(bets: Floats, levels: Floats, gates: Gates) -> tuple[Evidence, Evidence]:
+def evidence_of(
+    bets: Floats, levels: Floats, gates: Gates, is_once: Booleans
+) -> tuple[Evidence, Evidence]:
     """Return each year's own evidence and what the year before's still says 60 days on.
 
-    Both have shape (days, pools, claims); starts are days of the panel.
+    Both have shape (days, pools, claims); starts are days of the panel. A pool that begins to bet
+    once begins anew, because what it bet on cohorts in flight may be one-sided.
     """
     days, pools, claims, lams = bets.shape
     has_level = ~np.isnan(levels)
     first = np.where(has_level.any(axis=0), has_level.argmax(axis=0), days)
     first = np.maximum(first, gates.first_day[:, None]).reshape(-1)
+    begins_anew = gates.restarts.copy()
+    begins_anew[1:] |= is_once[1:] & ~is_once[:-1]
     own, late = _nothing(levels.shape), _nothing(levels.shape)
     for begin in range(gates.start, days, YEAR):
         part = slice(begin, min(days, begin + YEAR + RUN_ON))
-        restarts = np.repeat(gates.restarts[part], claims, axis=1)
+        restarts = np.repeat(begins_anew[part], claims, axis=1)
         restarts[0] = False
         is_start = weekly_starts(np.maximum(first - begin, 0), restarts)
         is_start[YEAR:] = False

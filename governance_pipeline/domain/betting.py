@@ -29,6 +29,7 @@ from governance_pipeline.errors import InputError
 REFERENCE_DAYS = 60
 REFIT_DAYS = 7
 MIN_REFERENCE_LABELS = 100
+MOST_ERRORS = 0.95
 # What a fired unit's error rate is taken to be for recall where precision has no goal.
 DEFAULT_ERROR_RATE = 0.1
 FIRED = np.arange(CELLS) < BINS
@@ -88,13 +89,15 @@ class Claims:
 class _Reference:
     """What the past says of each pool: rates (pools, cells), shares (claims, pools, drops).
 
-    `is_once` says which pools wait for a whole cohort, because errors come back at another speed.
+    `is_once` says which pools wait for a whole cohort, because errors come back at another speed,
+    and `patience` how many days at least: by then 95% of the errors were back.
     """
 
     rates: Floats
     is_fitted: Booleans
     shares: Floats
     is_once: Booleans
+    patience: Integers
 
 
 @dataclass(frozen=True)
@@ -126,8 +129,9 @@ def log_bets(
 
     lam, eps, nbar and the way to bet are fixed at a cohort's close from what was known by then. On
     arrival, each label bets on the day it becomes known, unless the gates discard it. Where errors
-    come back at another speed than right verdicts, a cohort bets once, on the day it is 90% in,
-    and what is still out (or unsure) counts as no error: exact under any delay, and slower.
+    come back at another speed than right verdicts, a cohort bets once, on the day it is 90% in and
+    95% of its errors should be, and what is still out (or unsure) counts as no error: exact under
+    any delay, and slower.
 
     Args:
         design: Rows sorted by day.
@@ -150,6 +154,7 @@ def log_bets(
         np.zeros(pools, dtype=bool),
         np.full((count, pools, len(DROPS)), 0.1),
         np.zeros(pools, dtype=bool),
+        np.zeros(pools, dtype=np.int64),
     )
     design_at = np.searchsorted(design.day, np.arange(days + 1))
     label_at = np.searchsorted(labels.day, np.arange(days + 1))
@@ -169,7 +174,9 @@ def log_bets(
             bet = _cohort_bet(cells, reference, claims.levels[day], claim, metric, is_new)
             at = total[:, :, claim]
             _place_arrivals(at, labels, part, bet, reference.is_once, gates)
-            _place_once(at, labels, part, bet, (cells, reference.is_once), cohorts, gates, day)
+            settled = np.maximum(cohorts.mature_on[day], day + reference.patience)
+            settled = np.where(reference.is_once & (settled < days), settled, NEVER)
+            _place_once(at, labels, part, bet, (cells, settled), gates, day)
     return total, is_once
 
 
@@ -219,6 +226,14 @@ def _refit(
     lags = np.bincount(place[is_in], count[is_in], minlength=len(is_refit) * LONGEST_LAG * 4)
     differs = lag_differs(lags.reshape(-1, 2, LONGEST_LAG, 2).astype(float))
     reference.is_once[is_refit] = (differs & fitted)[is_refit]
+    # Of older cohorts the late errors are known too, whether or not the cohort was in before.
+    late = np.bincount(
+        (pool * LONGEST_LAG + lag)[is_event], count[is_event],
+        minlength=len(is_refit) * LONGEST_LAG,
+    ).reshape(-1, LONGEST_LAG)  # fmt: skip
+    back = np.cumsum(late, axis=1)
+    waits = (back < MOST_ERRORS * back[:, -1:]).sum(axis=1)
+    reference.patience[is_refit] = waits[is_refit]
 
 
 def _cohort_bet(
@@ -291,17 +306,15 @@ def _place_once(
     labels: Labels,
     part: slice,
     bet: _Bet,
-    cohort: tuple[_Cells, Booleans],
-    cohorts: Cohorts,
+    cohort: tuple[_Cells, Integers],
     gates: Gates,
     day: int,
 ) -> None:
-    """Add what a cohort of a pool that bets once wins or loses, on the day it is 90% in."""
-    cells, is_once = cohort
-    settled = cohorts.mature_on[day]
-    settles = is_once & bet.is_made & (settled != NEVER) & (settled >= gates.start)
-    settles &= gates.epoch[day] == gates.epoch[np.minimum(settled, len(total) - 1), np.arange(
-        len(settled))]  # fmt: skip
+    """Add what a cohort of a pool that bets once wins or loses, on the day it settles."""
+    cells, settled = cohort
+    pools = np.arange(len(settled))
+    settles = bet.is_made & (settled != NEVER) & (settled >= gates.start)
+    settles &= gates.epoch[day] == gates.epoch[np.minimum(settled, len(total) - 1), pools]
     if not settles.any():
         return
     pool, cell = labels.pool[part], labels.cell[part]

@@ -24,6 +24,7 @@ from governance_pipeline.domain.delays import LONGEST_LAG, lag_differs
 from governance_pipeline.domain.gates import Gates
 from governance_pipeline.domain.intervals import Booleans, Floats, Integers
 from governance_pipeline.domain.panel import BINS, CELLS
+from governance_pipeline.domain.tallies import check_probabilities
 from governance_pipeline.errors import InputError
 
 REFERENCE_DAYS = 60
@@ -143,9 +144,14 @@ def log_bets(
     Returns:
         log E, shape (days, pools, claims, lams), and whether a cohort bet once, (days, pools).
 
+    Raises:
+        InputError: If a count is negative or not finite, more is drawn than there is, or a
+            probability is outside (0, 1].
+
     Source:
         ACCURACY section 5.
     """
+    _check(design, labels)
     days, pools, count = claims.levels.shape
     total = np.zeros((days, pools, count, len(DROPS)))
     is_once = np.zeros((days, pools), dtype=bool)
@@ -178,6 +184,22 @@ def log_bets(
             settled = np.where(reference.is_once & (settled < days), settled, NEVER)
             _place_once(at, labels, part, bet, (cells, settled), gates, day)
     return total, is_once
+
+
+def _check(design: Design, labels: Labels) -> None:
+    for name in ("population", "expected", "drawn"):
+        values = getattr(design, name)
+        wrong = ~np.isfinite(values) | (values < 0)
+        if wrong.any():
+            raise InputError(f"{name} must be finite and not negative, got {values[wrong][0]:g}")
+    wrong = design.drawn > design.population
+    if wrong.any():
+        drawn, of = design.drawn[wrong][0], design.population[wrong][0]
+        raise InputError(f"drawn must not exceed population, got {drawn:g} of {of:g}")
+    if not (np.isfinite(labels.count).all() and (labels.count > 0).all()):
+        raise InputError("count must be finite and positive in every row of the labels")
+    check_probabilities(design.least[~np.isnan(design.least)])
+    check_probabilities(labels.probability)
 
 
 def _cells(design: Design, part: slice, pools: int) -> _Cells:

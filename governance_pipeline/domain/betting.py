@@ -24,11 +24,13 @@ from governance_pipeline.domain.delays import LONGEST_LAG, lag_differs
 from governance_pipeline.domain.gates import Gates
 from governance_pipeline.domain.intervals import Booleans, Floats, Integers
 from governance_pipeline.domain.panel import BINS, CELLS
+from governance_pipeline.domain.tallies import check_probabilities
 from governance_pipeline.errors import InputError
 
 REFERENCE_DAYS = 60
 REFIT_DAYS = 7
 MIN_REFERENCE_LABELS = 100
+MOST_ERRORS = 0.95
 # What a fired unit's error rate is taken to be for recall where precision has no goal.
 DEFAULT_ERROR_RATE = 0.1
 FIRED = np.arange(CELLS) < BINS
@@ -122,10 +124,10 @@ def log_bets(
 
     lam, eps, nbar and the way to bet are fixed at a cohort's close from what was known by then. On
     arrival, each label bets on the day it becomes known, unless the gates discard it. Where errors
-    come back at another speed than right verdicts, a cohort bets once, on the day it is 90% in,
-    and what is still out (or unsure) counts as no error: exact under any delay, and slower. A pool
-    that begins to bet once goes on so; cohorts in flight then are discarded, because the slower
-    verdicts would be all that arrives of them.
+    come back at another speed than right verdicts, a cohort bets once, on the day it is 90% in and
+    95% of its errors should be, and what is still out (or unsure) counts as no error: exact under
+    any delay, and slower. A pool that begins to bet once goes on so; cohorts in flight then are
+    discarded, because the slower verdicts would be all that arrives of them.
 
     Args:
         design: Rows sorted by day.
@@ -137,9 +139,14 @@ def log_bets(
     Returns:
         log E, shape (days, pools, claims, lams), and whether a cohort bet once, (days, pools).
 
+    Raises:
+        InputError: If a count is negative or not finite, more is drawn than there is, or a
+            probability is outside (0, 1].
+
     Source:
         ACCURACY section 5.
     """
+    _check(design, labels)
     days, pools, count = claims.levels.shape
     total = np.zeros((days, pools, count, len(DROPS)))
     reference = _Reference(
@@ -150,7 +157,7 @@ def log_bets(
     design_at = np.searchsorted(design.day, np.arange(days + 1))
     label_at = np.searchsorted(labels.day, np.arange(days + 1))
     born = gates.born(cohorts.population)
-    is_once = _bets_once(labels, label_at, cohorts, gates, born)
+    is_once, patience = _ways_to_bet(labels, label_at, cohorts, gates, born)
     for day in range(days):
         cells = _cells(design, slice(design_at[day], design_at[day + 1]), pools)
         part = slice(label_at[day], label_at[day + 1])
@@ -166,8 +173,26 @@ def log_bets(
             bet = _cohort_bet(cells, reference, claims.levels[day], claim, metric, is_new)
             at = total[:, :, claim]
             _place_arrivals(at, labels, part, bet, is_once, gates)
-            _place_once(at, labels, part, bet, (cells, is_once[day]), cohorts, gates, day)
+            settled = np.maximum(cohorts.mature_on[day], day + patience[day])
+            settled = np.where(is_once[day] & (settled < days), settled, NEVER)
+            _place_once(at, labels, part, bet, (cells, settled), gates, day)
     return total, is_once
+
+
+def _check(design: Design, labels: Labels) -> None:
+    for name in ("population", "expected", "drawn"):
+        values = getattr(design, name)
+        wrong = ~np.isfinite(values) | (values < 0)
+        if wrong.any():
+            raise InputError(f"{name} must be finite and not negative, got {values[wrong][0]:g}")
+    wrong = design.drawn > design.population
+    if wrong.any():
+        drawn, of = design.drawn[wrong][0], design.population[wrong][0]
+        raise InputError(f"drawn must not exceed population, got {drawn:g} of {of:g}")
+    if not (np.isfinite(labels.count).all() and (labels.count > 0).all()):
+        raise InputError("count must be finite and positive in every row of the labels")
+    check_probabilities(design.least[~np.isnan(design.least)])
+    check_probabilities(labels.probability)
 
 
 def _cells(design: Design, part: slice, pools: int) -> _Cells:
@@ -225,38 +250,49 @@ def _refit(
     reference.is_fitted[is_refit] = fitted[is_refit]
 
 
-def _bets_once(
+def _ways_to_bet(
     labels: Labels, label_at: Integers, cohorts: Cohorts, gates: Gates, born: Integers
-) -> Booleans:
-    """Return which pools wait for whole cohorts, (days, pools): errors come at another speed.
+) -> tuple[Booleans, Integers]:
+    """Return which pools wait for a whole cohort, and how many days at least, (days, pools).
 
-    Asked before the first bet of a launch or restart counts, then with every refit.
+    They wait because errors come back at another speed. The lags are compared before the first bet
+    of a launch or restart counts, then with every refit.
     """
     days, pools = born.shape
     is_once = np.zeros((days, pools), dtype=bool)
+    patience = np.zeros((days, pools), dtype=np.int64)
     for day in range(days):
         asks = _refits(born[day], day)
         if day:
-            is_once[day] = is_once[day - 1] & (born[day] == born[day - 1])
+            is_same = born[day] == born[day - 1]
+            is_once[day], patience[day] = is_once[day - 1] & is_same, patience[day - 1] * is_same
             asks |= gates.is_closed[day - 1] & ~gates.is_closed[day]
-        asks &= ~is_once[day]
         if asks.any():
             rows = _reference_rows(labels, label_at, day, asks, born[day])
-            is_once[day] |= _lags_differ(labels, rows, cohorts, day, pools)
-    return is_once
+            differs, waits = _lags(labels, rows, cohorts, day)
+            is_once[day] |= differs
+            patience[day, asks] = waits[asks]
+    return is_once, patience
 
 
-def _lags_differ(
-    labels: Labels, rows: Integers, cohorts: Cohorts, day: int, pools: int
-) -> Booleans:
+def _lags(labels: Labels, rows: Integers, cohorts: Cohorts, day: int) -> tuple[Booleans, Integers]:
+    """Return whether the lags of errors differ, and by which most of them were back, (pools,)."""
+    pools = cohorts.population.shape[1]
     pool, cohort, count = labels.pool[rows], labels.day[rows], labels.count[rows]
+    is_event = labels.is_event[rows]
     is_enough = np.bincount(pool, count, minlength=pools) >= MIN_REFERENCE_LABELS
     is_in = cohorts.mature_on[cohort, pool] <= day
     lag = np.minimum(labels.known[rows] - cohort, LONGEST_LAG - 1)
     side = (labels.cell[rows] >= BINS).astype(np.int64)
-    place = ((pool * 2 + side) * LONGEST_LAG + lag) * 2 + labels.is_event[rows]
+    place = ((pool * 2 + side) * LONGEST_LAG + lag) * 2 + is_event
     lags = np.bincount(place[is_in], count[is_in], minlength=pools * LONGEST_LAG * 4)
-    return is_enough & lag_differs(lags.reshape(-1, 2, LONGEST_LAG, 2).astype(float))
+    differs = is_enough & lag_differs(lags.reshape(-1, 2, LONGEST_LAG, 2).astype(float))
+    # Of older cohorts the late errors are known too, whether or not the cohort was in before.
+    late = np.bincount(
+        (pool * LONGEST_LAG + lag)[is_event], count[is_event], minlength=pools * LONGEST_LAG
+    ).reshape(-1, LONGEST_LAG)
+    back = np.cumsum(late, axis=1)
+    return differs, (back < MOST_ERRORS * back[:, -1:]).sum(axis=1)
 
 
 def _cohort_bet(
@@ -330,17 +366,15 @@ def _place_once(
     labels: Labels,
     part: slice,
     bet: _Bet,
-    cohort: tuple[_Cells, Booleans],
-    cohorts: Cohorts,
+    cohort: tuple[_Cells, Integers],
     gates: Gates,
     day: int,
 ) -> None:
-    """Add what a cohort of a pool that bets once wins or loses, on the day it is 90% in."""
-    cells, is_once = cohort
-    settled = cohorts.mature_on[day]
-    settles = is_once & bet.is_made & (settled != NEVER) & (settled >= gates.start)
-    settles &= gates.epoch[day] == gates.epoch[np.minimum(settled, len(total) - 1), np.arange(
-        len(settled))]  # fmt: skip
+    """Add what a cohort of a pool that bets once wins or loses, on the day it settles."""
+    cells, settled = cohort
+    pools = np.arange(len(settled))
+    settles = bet.is_made & (settled != NEVER) & (settled >= gates.start)
+    settles &= gates.epoch[day] == gates.epoch[np.minimum(settled, len(total) - 1), pools]
     if not settles.any():
         return
     pool, cell = labels.pool[part], labels.cell[part]

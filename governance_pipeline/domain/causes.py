@@ -81,7 +81,7 @@ def suspect(facts: Facts) -> tuple[str, str]:
         return "unclear", "; ".join(f"{name}: {said}" for name, said in fits.items())
     clearest = min(facts.parts, key=lambda part: part.rate_hi, default=None)
     if clearest and not any(_may_be_zero(part) for part in facts.parts):
-        return "strategy", f"within every {clearest.dimension} {_split(clearest)}"
+        return "strategy", f"worse within every {clearest.dimension} {_split(clearest)}"
     return "unclear", f"a drop of {facts.drop:.3f}, too few labels to say where"
 
 

@@ -12,6 +12,7 @@ from governance_pipeline.domain.baseline import ALARM, baseline_levels
 from governance_pipeline.domain.betting import Claims, log_bets
 from governance_pipeline.domain.cohorts import Cohorts, build_cohorts
 from governance_pipeline.domain.drift import Evidence, accumulate, weekly_starts
+from governance_pipeline.domain.fixed_bets import fixed_log_bets, fixed_pools
 from governance_pipeline.domain.fleet import reject_over_time, slots_for
 from governance_pipeline.domain.gates import Gates, build_gates
 from governance_pipeline.domain.goals import METRICS, Levels
@@ -91,6 +92,9 @@ def detect(
     claims = Claims(METRICS * len(MODES), np.concatenate(claimed, axis=2))
     design, labels = pool_design(panel, pools), pool_labels(panel, pools)
     bets, is_once = log_bets(design, labels, cohorts, gates, claims)
+    for pool in fixed_pools(panel, pools).tolist():
+        bets[:, pool] = fixed_log_bets(panel, pools, cohorts, gates, claims, pool)
+        is_once[:, pool] = True
     own, late = evidence_of(bets, claims.levels, gates, is_once)
     count = len(METRICS)
     modes = {

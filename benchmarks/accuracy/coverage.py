@@ -169,11 +169,11 @@ def reach_coverage(size: Size) -> Row:
                     if given >= 0.1 * worlds * DRAWS:
                         parts.append(Part(f"{case}: coverage", hits / given, low=0.92))
     values = [part.value for part in parts if part.case.endswith("coverage")]
-    given = [part.value for part in parts if part.case.endswith("given")]
+    shares = [part.value for part in parts if part.case.endswith("given")]
     return Row(
         12,
         "coverage of reach-weighted intervals",
-        f"{min(values):.1%} to {max(values):.1%} where given ({np.mean(given):.0%} of samples)",
+        f"{min(values):.1%} to {max(values):.1%} where given ({np.mean(shares):.0%} of samples)",
         "at least 92%, lognormal 1.5 and Pareto 1.3, planned draws",
         parts,
         "92-100%",

@@ -98,7 +98,7 @@ def tally(stream: Stream, keep: Booleans, days: slice) -> Tallies:
     should_fire = count * (labels.is_event[keep] != (labels.cell[keep] < BINS))
 
     def summed(values: Floats) -> Floats:
-        return np.bincount(at, values, minlength=shape[0] * shape[1]).reshape(shape)
+        return np.bincount(at, values, minlength=shape[0] * shape[1]).astype(float).reshape(shape)
 
     weights = Weights(
         summed(w * count), summed(w**2 * count), summed(w * should_fire), summed(w**2 * should_fire)

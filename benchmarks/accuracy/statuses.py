@@ -11,7 +11,7 @@ from governance_pipeline.domain.accuracy import Estimate, estimate
 from governance_pipeline.domain.cohorts import WINDOW
 from governance_pipeline.domain.fleet import reject_over_time
 from governance_pipeline.domain.intervals import Floats, Integers
-from governance_pipeline.domain.status import HEALTHY, History, replay
+from governance_pipeline.domain.status import HEALTHY, Codes, History, replay
 from governance_pipeline.domain.tallies import Tallies
 
 FIRST, YEAR = 60, 365
@@ -50,7 +50,7 @@ def window_estimates(stream: Stream) -> tuple[list[Estimate], Integers]:
     return found, cohorts
 
 
-def statuses(stream: Stream, target: float) -> Floats:
+def statuses(stream: Stream, target: float) -> Codes:
     """Return the status codes of every day and pool, as the pipeline replays them."""
     e_value = watch(stream, "precision", target, ("goal",)).e_values["goal"]
     found, cohorts = window_estimates(stream)

@@ -259,10 +259,11 @@ def recall_world(
     unfired = UNITS_A_DAY - fired
     missed = caught * (1 / 0.9 - 1) / unfired
     scores = _missed_scores(score, missed)
-    after = scores.shifted_to(caught * (1 / 0.8 - 1) / unfired)
-    population = np.round(np.r_[fired, scores.share * unfired])
-    before, after = (np.r_[0.1, rates] for rates in (scores.error_rate, after))
-    spread = population * np.r_[0.1, np.full(len(after) - 1, 0.9)] * np.sqrt(before * (1 - before))
+    later = scores.shifted_to(caught * (1 / 0.8 - 1) / unfired)
+    population = np.round(np.r_[fired, scores.share * unfired]).astype(float)
+    before, after = np.r_[0.1, scores.error_rate], np.r_[0.1, later]
+    weights = np.r_[0.1, np.full(len(later), 0.9)]
+    spread = population * weights * np.sqrt(before * (1 - before))
     share = 0.85 * spread / spread.sum() + 0.15 * population / population.sum()
     bins = np.array([0]) if score == "none" else np.arange(1, len(population))
     return World(

@@ -88,17 +88,11 @@ class Claims:
 
 @dataclass
 class _Reference:
-    """What the past says of each pool: rates (pools, cells), shares (claims, pools, drops).
-
-    `is_once` says which pools wait for a whole cohort, because errors come back at another speed,
-    and `patience` how many days at least: by then 95% of the errors were back.
-    """
+    """What the past says of each pool: rates (pools, cells), shares (claims, pools, drops)."""
 
     rates: Floats
     is_fitted: Booleans
     shares: Floats
-    is_once: Booleans
-    patience: Integers
 
 
 @dataclass(frozen=True)
@@ -132,7 +126,8 @@ def log_bets(
     arrival, each label bets on the day it becomes known, unless the gates discard it. Where errors
     come back at another speed than right verdicts, a cohort bets once, on the day it is 90% in and
     95% of its errors should be, and what is still out (or unsure) counts as no error: exact under
-    any delay, and slower.
+    any delay, and slower. A pool that begins to bet once goes on so; cohorts in flight then are
+    discarded, because the slower verdicts would be all that arrives of them.
 
     Args:
         design: Rows sorted by day.
@@ -154,34 +149,32 @@ def log_bets(
     _check(design, labels)
     days, pools, count = claims.levels.shape
     total = np.zeros((days, pools, count, len(DROPS)))
-    is_once = np.zeros((days, pools), dtype=bool)
     reference = _Reference(
         np.zeros((pools, CELLS)),
         np.zeros(pools, dtype=bool),
         np.full((count, pools, len(DROPS)), 0.1),
-        np.zeros(pools, dtype=bool),
-        np.zeros(pools, dtype=np.int64),
     )
     design_at = np.searchsorted(design.day, np.arange(days + 1))
     label_at = np.searchsorted(labels.day, np.arange(days + 1))
     born = gates.born(cohorts.population)
+    is_once, patience = _ways_to_bet(labels, label_at, cohorts, gates, born)
     for day in range(days):
         cells = _cells(design, slice(design_at[day], design_at[day + 1]), pools)
         part = slice(label_at[day], label_at[day + 1])
-        age = day - born[day]
-        is_refit = (age % REFIT_DAYS == 0) & (age >= 0) & (age <= REFERENCE_DAYS + REFIT_DAYS)
+        is_refit = _refits(born[day], day)
         if is_refit.any():
-            _refit(reference, labels, label_at, cohorts, day, is_refit, born[day])
-        is_once[day] = reference.is_once
+            _refit(reference, labels, label_at, day, is_refit, born[day])
         for claim, metric in enumerate(claims.metrics):
             level = claims.levels[day, :, claim]
+            if np.isnan(level).all():
+                continue
             before = claims.levels[day - 1, :, claim] if day else np.full(pools, np.nan)
             is_new = is_refit | (~np.isnan(level) & (level != before))
             bet = _cohort_bet(cells, reference, claims.levels[day], claim, metric, is_new)
             at = total[:, :, claim]
-            _place_arrivals(at, labels, part, bet, reference.is_once, gates)
-            settled = np.maximum(cohorts.mature_on[day], day + reference.patience)
-            settled = np.where(reference.is_once & (settled < days), settled, NEVER)
+            _place_arrivals(at, labels, part, bet, is_once, gates)
+            settled = np.maximum(cohorts.mature_on[day], day + patience[day])
+            settled = np.where(is_once[day] & (settled < days), settled, NEVER)
             _place_once(at, labels, part, bet, (cells, settled), gates, day)
     return total, is_once
 
@@ -218,44 +211,88 @@ def _cells(design: Design, part: slice, pools: int) -> _Cells:
     return _Cells(everyone, drawable, expected, least.reshape(pools, CELLS), drawn)
 
 
+def _refits(born: Integers, day: int) -> Booleans:
+    """Return which pools learn from their first 60 days today: weekly, until all of it is in."""
+    age = day - born
+    return (age % REFIT_DAYS == 0) & (age >= 0) & (age <= REFERENCE_DAYS + REFIT_DAYS)
+
+
+def _reference_rows(
+    labels: Labels, label_at: Integers, day: int, is_refit: Booleans, born: Integers
+) -> Integers:
+    """Return the labels of the pools' first 60 days that were known by `day`.
+
+    The day's own cohort is left out: what it is bet on with must not know its verdicts.
+    """
+    rows = np.arange(label_at[born[is_refit].min()], label_at[day])
+    pool = labels.pool[rows]
+    age = labels.day[rows] - born[pool]
+    use = (labels.known[rows] <= day) & (age >= 0) & (age < REFERENCE_DAYS) & is_refit[pool]
+    return rows[use]
+
+
 def _refit(
     reference: _Reference,
     labels: Labels,
     label_at: Integers,
-    cohorts: Cohorts,
     day: int,
     is_refit: Booleans,
     born: Integers,
 ) -> None:
-    """Fit event rates and the way to bet on the first 60 days since birth, as known by `day`."""
-    part = slice(label_at[born[is_refit].min()], label_at[day + 1])
-    pool, cohort = labels.pool[part], labels.day[part]
-    age = cohort - born[pool]
-    use = (labels.known[part] <= day) & (age >= 0) & (age < REFERENCE_DAYS) & is_refit[pool]
-    pool, cohort, count = pool[use], cohort[use], labels.count[part][use]
-    is_event = labels.is_event[part][use]
-    at = pool * CELLS + labels.cell[part][use]
-    size = reference.rates.size
+    """Fit event rates on the first 60 days since birth, as known by `day`."""
+    rows = _reference_rows(labels, label_at, day, is_refit, born)
+    at = labels.pool[rows] * CELLS + labels.cell[rows]
+    count, size = labels.count[rows], reference.rates.size
     counted = np.bincount(at, count, minlength=size).reshape(-1, CELLS)
-    events = np.bincount(at, count * is_event, minlength=size).reshape(-1, CELLS)
+    events = np.bincount(at, count * labels.is_event[rows], minlength=size).reshape(-1, CELLS)
     fitted = is_refit & (counted.sum(axis=1) >= MIN_REFERENCE_LABELS)
     reference.rates[fitted] = event_rates(events, counted)[fitted]
     reference.is_fitted[is_refit] = fitted[is_refit]
+
+
+def _ways_to_bet(
+    labels: Labels, label_at: Integers, cohorts: Cohorts, gates: Gates, born: Integers
+) -> tuple[Booleans, Integers]:
+    """Return which pools wait for a whole cohort, and how many days at least, (days, pools).
+
+    They wait because errors come back at another speed. The lags are compared before the first bet
+    of a launch or restart counts, then with every refit.
+    """
+    days, pools = born.shape
+    is_once = np.zeros((days, pools), dtype=bool)
+    patience = np.zeros((days, pools), dtype=np.int64)
+    for day in range(days):
+        asks = _refits(born[day], day)
+        if day:
+            is_same = born[day] == born[day - 1]
+            is_once[day], patience[day] = is_once[day - 1] & is_same, patience[day - 1] * is_same
+            asks |= gates.is_closed[day - 1] & ~gates.is_closed[day]
+        if asks.any():
+            rows = _reference_rows(labels, label_at, day, asks, born[day])
+            differs, waits = _lags(labels, rows, cohorts, day)
+            is_once[day] |= differs
+            patience[day, asks] = waits[asks]
+    return is_once, patience
+
+
+def _lags(labels: Labels, rows: Integers, cohorts: Cohorts, day: int) -> tuple[Booleans, Integers]:
+    """Return whether the lags of errors differ, and by which most of them were back, (pools,)."""
+    pools = cohorts.population.shape[1]
+    pool, cohort, count = labels.pool[rows], labels.day[rows], labels.count[rows]
+    is_event = labels.is_event[rows]
+    is_enough = np.bincount(pool, count, minlength=pools) >= MIN_REFERENCE_LABELS
     is_in = cohorts.mature_on[cohort, pool] <= day
-    lag = np.minimum(labels.known[part][use] - cohort, LONGEST_LAG - 1)
-    side = (labels.cell[part][use] >= BINS).astype(np.int64)
+    lag = np.minimum(labels.known[rows] - cohort, LONGEST_LAG - 1)
+    side = (labels.cell[rows] >= BINS).astype(np.int64)
     place = ((pool * 2 + side) * LONGEST_LAG + lag) * 2 + is_event
-    lags = np.bincount(place[is_in], count[is_in], minlength=len(is_refit) * LONGEST_LAG * 4)
-    differs = lag_differs(lags.reshape(-1, 2, LONGEST_LAG, 2).astype(float))
-    reference.is_once[is_refit] = (differs & fitted)[is_refit]
+    lags = np.bincount(place[is_in], count[is_in], minlength=pools * LONGEST_LAG * 4)
+    differs = is_enough & lag_differs(lags.reshape(-1, 2, LONGEST_LAG, 2).astype(float))
     # Of older cohorts the late errors are known too, whether or not the cohort was in before.
     late = np.bincount(
-        (pool * LONGEST_LAG + lag)[is_event], count[is_event],
-        minlength=len(is_refit) * LONGEST_LAG,
-    ).reshape(-1, LONGEST_LAG)  # fmt: skip
+        (pool * LONGEST_LAG + lag)[is_event], count[is_event], minlength=pools * LONGEST_LAG
+    ).reshape(-1, LONGEST_LAG)
     back = np.cumsum(late, axis=1)
-    waits = (back < MOST_ERRORS * back[:, -1:]).sum(axis=1)
-    reference.patience[is_refit] = waits[is_refit]
+    return differs, (back < MOST_ERRORS * back[:, -1:]).sum(axis=1)
 
 
 def _cohort_bet(
@@ -316,7 +353,8 @@ def _place_arrivals(
 ) -> None:
     """Add what the cohort's labels win or lose to the days on which they arrive."""
     pool, cell, known = labels.pool[part], labels.cell[part], labels.known[part]
-    counts = bet.is_made[pool] & ~is_once[pool] & ~gates.is_closed[known, pool]
+    # A pool that bets once when a label arrives did so, or began to, since the label's cohort.
+    counts = bet.is_made[pool] & ~is_once[known, pool] & ~gates.is_closed[known, pool]
     counts &= gates.epoch[labels.day[part], pool] == gates.epoch[known, pool]
     counts &= bet.stakes_at_one[pool, cell] > 0
     gained = _gains(bet, labels, part, counts)

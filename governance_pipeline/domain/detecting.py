@@ -105,7 +105,7 @@ def gather(panel: Panel, pools: Pools, levels: Levels, start: int, closings: Boo
     for pool in fixed_pools(panel, pools).tolist():
         bets[:, pool] = fixed_log_bets(panel, pools, cohorts, gates, claims, pool)
         is_once[:, pool] = True
-    own, late = evidence_of(bets, claims.levels, gates)
+    own, late = evidence_of(bets, claims.levels, gates, is_once)
     count = len(METRICS)
     modes = {
         mode: Mode(
@@ -121,19 +121,24 @@ def gather(panel: Panel, pools: Pools, levels: Levels, start: int, closings: Boo
     return Evidenced(pools, cohorts, gates, modes, run_on, is_once, reopened)
 
 
-def evidence_of(bets: Floats, levels: Floats, gates: Gates) -> tuple[Evidence, Evidence]:
+def evidence_of(
+    bets: Floats, levels: Floats, gates: Gates, is_once: Booleans
+) -> tuple[Evidence, Evidence]:
     """Return each year's own evidence and what the year before's still says 60 days on.
 
-    Both have shape (days, pools, claims); starts are days of the panel.
+    Both have shape (days, pools, claims); starts are days of the panel. A pool that begins to bet
+    once begins anew, because what it bet on cohorts in flight may be one-sided.
     """
     days, pools, claims, lams = bets.shape
     has_level = ~np.isnan(levels)
     first = np.where(has_level.any(axis=0), has_level.argmax(axis=0), days)
     first = np.maximum(first, gates.first_day[:, None]).reshape(-1)
+    begins_anew = gates.restarts.copy()
+    begins_anew[1:] |= is_once[1:] & ~is_once[:-1]
     own, late = _nothing(levels.shape), _nothing(levels.shape)
     for begin in range(gates.start, days, YEAR):
         part = slice(begin, min(days, begin + YEAR + RUN_ON))
-        restarts = np.repeat(gates.restarts[part], claims, axis=1)
+        restarts = np.repeat(begins_anew[part], claims, axis=1)
         restarts[0] = False
         is_start = weekly_starts(np.maximum(first - begin, 0), restarts)
         is_start[YEAR:] = False

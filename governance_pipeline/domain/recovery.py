@@ -84,6 +84,7 @@ def _evidence_since(
     gates = build_gates(cohorts, detected.gates.start, closings)
     target = levels.target[:, pools.table["strategy"].to_numpy()]
     claims = Claims(METRICS, target)
-    bets, _ = log_bets(pool_design(panel, pools), pool_labels(panel, pools), cohorts, gates, claims)
-    own, _ = evidence_of(bets, target, gates)
+    design, labels = pool_design(panel, pools), pool_labels(panel, pools)
+    bets, is_once = log_bets(design, labels, cohorts, gates, claims)
+    own, _ = evidence_of(bets, target, gates, is_once)
     return np.nan_to_num(own.e_value[:, 0, alarm.metric], nan=1.0)

@@ -217,6 +217,17 @@ def test_the_crowd_finds_who_errs_and_how() -> None:
     assert crowd.prior[1] == pytest.approx(0.3, abs=0.03)
 
 
+def test_a_reviewer_without_a_mistake_is_not_taken_for_certain() -> None:
+    noise = binary_noise(np.array([[[90.0, 10.0], [5.0, 45.0]], [[40.0, 0.0], [0.0, 9.0]]]))
+    assert noise.sensitivity_variance == pytest.approx(
+        [45.5 / 51 * 5.5 / 51 / 52, 9.5 / 10 * 0.5 / 10 / 11]
+    )
+    assert noise.specificity_variance == pytest.approx(
+        [90.5 / 101 * 10.5 / 101 / 102, 40.5 / 41 * 0.5 / 41 / 42]
+    )
+    assert np.asarray(noise.sensitivity).tolist() == [0.9, 1]
+
+
 def test_a_run_that_was_cut_short_says_so() -> None:
     crowd = dawid_skene([0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 1, 1], 2, max_iterations=1)
     assert not crowd.converged

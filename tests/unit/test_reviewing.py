@@ -199,6 +199,18 @@ def test_the_order_of_the_reviews_changes_nothing() -> None:
     )
 
 
+def test_a_decision_that_one_reviewer_answered_says_nothing_of_its_mistakes() -> None:
+    reviews = crowd(400)
+    alone = [review(f"x{n}", "r0", "should_fire", decision_id=f"elsewhere{n}") for n in range(300)]
+    more = pd.concat([reviews, pd.DataFrame(alone)], ignore_index=True)
+    before = rows_of(reviewer_quality(as_of=END, reviews=reviews))
+    after = rows_of(reviewer_quality(as_of=END, reviews=more))
+    for who in ("r0", "r1", "all"):
+        for name in ("shared_decisions", "alpha", "alpha_lo", "sensitivity", "specificity"):
+            assert after[who][name] == before[who][name], (who, name)
+    assert after["r0"]["labels"] == before["r0"]["labels"] + 300
+
+
 def test_one_reviewer_more_does_not_move_the_limits_of_the_others() -> None:
     reviews = crowd(400)
     alone = review("x", "another", "should_fire", decision_id="elsewhere")

@@ -1,4 +1,4 @@
-"""How often reviewers are wrong when nobody knows the truth, and what that does to a share."""
+"""How often reviewers are wrong, how well that is known, and what it does to a share."""
 
 from __future__ import annotations
 
@@ -6,148 +6,27 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import comb
 
-from governance_pipeline.domain.agreement import check_codes, rating_counts
 from governance_pipeline.domain.intervals import Floats, Integers
 from governance_pipeline.errors import InputError
 
-TOLERANCE = 1e-8
-MAX_ITERATIONS = 1000
-TINY = 1e-300
-
-
-@dataclass(frozen=True)
-class Crowd:
-    """What Dawid and Skene's model makes of ratings.
-
-    `posterior` is each item's probability of each class, shape (items, classes), `prior` the
-    classes' shares, `expected` the expected number of a rater's labels by true class and label,
-    shape (raters, classes, classes), `log_likelihood` one value per iteration, never falling.
-    """
-
-    posterior: Floats
-    prior: Floats
-    expected: Floats
-    log_likelihood: Floats
-    converged: bool
-
-    def confusion(self) -> Floats:
-        """Return each rater's probability of a label given the class, (raters, classes, classes).
-
-        A class that a rater met on no item has equal probabilities.
-        """
-        return _confusion(self.expected)
+# Below this share of the largest eigenvalue an information matrix is singular.
+SINGULAR = 1e-9
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Sensitivity and specificity of a reviewer or of many, arrays of one shape, with variances."""
+    """Sensitivity and specificity of a reviewer or of many, arrays of one shape, with variances.
+
+    `covariance` is that of the two: what does not tell truth from mistakes moves both at once.
+    """
 
     sensitivity: ArrayLike
     specificity: ArrayLike
     sensitivity_variance: ArrayLike = 0.0
     specificity_variance: ArrayLike = 0.0
-
-
-def dawid_skene(
-    item: ArrayLike,
-    rater: ArrayLike,
-    label: ArrayLike,
-    classes: int,
-    *,
-    tolerance: float = TOLERANCE,
-    max_iterations: int = MAX_ITERATIONS,
-) -> Crowd:
-    """Estimate the items' classes and every rater's confusion together, by EM from vote shares.
-
-    It stops when an iteration adds less than `tolerance` per label to the log-likelihood.
-
-    Args:
-        item: Code of the item of each label, shape (labels,), every code from 0 occurring.
-        rater: Code of who gave it, same shape.
-        label: Code of the label given, same shape, in [0, classes).
-        classes: Number of classes, at least 2.
-        tolerance: Nats per label, above 0.
-        max_iterations: At least 1.
-
-    Raises:
-        InputError: If there is no label, a code is out of range, or an item has none.
-
-    Source:
-        Dawid and Skene, "Maximum Likelihood Estimation of Observer Error-Rates Using the EM
-        Algorithm" (1979).
-
-    >>> item = [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
-    >>> label = [1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 0, 0]
-    >>> dawid_skene(item, [0, 1, 2] * 4, label, 2).posterior.argmax(axis=1).tolist()
-    [1, 0, 1, 0]
-    """
-    items, raters, labels = _coded(item, rater, label, classes)
-    votes = rating_counts(items, labels, int(items.max()) + 1, classes)
-    if (votes.sum(axis=1) == 0).any():
-        raise InputError(f"item {int(votes.sum(axis=1).argmin())} has no label")
-    posterior = votes / votes.sum(axis=1, keepdims=True)
-    size, cell = (int(raters.max()) + 1, classes, classes), raters * classes + labels
-    history: list[float] = []
-    for _ in range(max_iterations):
-        expected = _expected(posterior, items, cell, size)
-        joint = _joint(posterior.mean(axis=0), _confusion(expected), items, cell)
-        most = joint.max(axis=1, keepdims=True)
-        scaled = np.exp(joint - most)
-        likelihood = scaled.sum(axis=1, keepdims=True)
-        posterior = scaled / likelihood
-        history.append(float((np.log(likelihood) + most).sum()))
-        if len(history) > 1 and history[-1] - history[-2] <= tolerance * len(labels):
-            break
-    converged = len(history) < max_iterations
-    expected = _expected(posterior, items, cell, size)
-    return Crowd(posterior, posterior.mean(axis=0), expected, np.array(history), converged)
-
-
-def _coded(
-    item: ArrayLike, rater: ArrayLike, label: ArrayLike, classes: int
-) -> tuple[Integers, Integers, Integers]:
-    huge = np.iinfo(np.int64).max
-    items, raters = check_codes("item", item, huge), check_codes("rater", rater, huge)
-    labels = check_codes("label", label, classes)
-    if not len(items) == len(raters) == len(labels):
-        raise InputError(
-            f"items, raters and labels differ: {len(items)}, {len(raters)}, {len(labels)}"
-        )
-    if len(items) == 0:
-        raise InputError("no label was given: nothing can be said of the raters")
-    return items, raters, labels
-
-
-def _expected(
-    posterior: Floats, items: Integers, cell: Integers, size: tuple[int, int, int]
-) -> Floats:
-    """Return the expected labels by rater, true class and label: the M step before it divides."""
-    by_class = [
-        np.bincount(cell, weights=column[items], minlength=size[0] * size[2]).reshape(
-            size[0], size[2]
-        )
-        for column in posterior.T
-    ]
-    return np.stack(by_class, axis=1)
-
-
-def _joint(prior: Floats, confusion: Floats, items: Integers, cell: Integers) -> Floats:
-    """Return the log probability of each item's labels and each class: the E step's numerator."""
-    # A probability of exactly 0 would make the logarithm of an impossible class undefined.
-    log_confusion, log_prior = (np.log(np.maximum(p, TINY)) for p in (confusion, prior))
-    return np.stack(
-        [
-            log_prior[k] + np.bincount(items, weights=log_confusion[:, k].ravel()[cell])
-            for k in range(len(prior))
-        ],
-        axis=1,
-    )
-
-
-def _confusion(expected: Floats) -> Floats:
-    met = expected.sum(axis=2, keepdims=True)
-    return np.where(met > 0, expected / np.where(met > 0, met, 1.0), 1 / expected.shape[2])
+    covariance: ArrayLike = 0.0
 
 
 def binary_noise(expected: Floats) -> Noise:
@@ -179,6 +58,58 @@ def binary_noise(expected: Floats) -> Noise:
     return Noise(share[..., 1], share[..., 0], variance[..., 1], variance[..., 0])
 
 
+def pool_covariance(noise: Noise, prior: float, units: Integers, golden: Floats) -> Floats:
+    """Return the covariance of the reviewers' common sensitivity and specificity, shape (2, 2).
+
+    It is the inverse of the expected information on the two and the share of positives, as if all
+    reviewers were alike. It is infinite where the answers cannot tell mistakes from the truth:
+    with two answers an item and no golden question, two kinds of patterns face three unknowns.
+
+    Args:
+        noise: The two at which it is taken, in (0, 1); one number each.
+        prior: Share of positives among the items, in (0, 1).
+        units: Number of items with 0, 1, 2, ... answers.
+        golden: Answers to golden questions whose truth is negative and positive, shape (2,).
+
+    Raises:
+        InputError: If sensitivity, specificity or the share is not strictly between 0 and 1.
+
+    Source:
+        Hui and Walter, "Estimating the Error Rates of Diagnostic Tests" (1980).
+
+    >>> alike = Noise(0.9, 0.9)
+    >>> pool_covariance(alike, 0.5, np.array([0, 0, 500]), np.zeros(2))[0, 0].item()
+    inf
+    >>> golden = np.array([90.0, 90.0])
+    >>> round(pool_covariance(alike, 0.5, np.array([0, 0, 0]), golden)[0, 0].item(), 6)
+    0.001
+    """
+    se, sp = float(np.asarray(noise.sensitivity)), float(np.asarray(noise.specificity))
+    if not all(0 < share < 1 for share in (se, sp, prior)):
+        raise InputError(f"shares must be strictly between 0 and 1, got {se}, {sp} and {prior}")
+    information = np.diag([golden[1] / (se * (1 - se)), golden[0] / (sp * (1 - sp)), 0.0])
+    for answers in np.flatnonzero(units[2:]) + 2:
+        k = np.arange(answers + 1)
+        if_true, if_false = se**k * (1 - se) ** (answers - k), (1 - sp) ** k * sp ** (answers - k)
+        probability = prior * if_true + (1 - prior) * if_false
+        slopes = np.stack(
+            [
+                prior * if_true * (k / se - (answers - k) / (1 - se)),
+                (1 - prior) * if_false * ((answers - k) / sp - k / (1 - sp)),
+                if_true - if_false,
+            ]
+        )
+        weight = units[answers] * comb(answers, k) / probability
+        information += (slopes * weight) @ slopes.T
+    if information[2, 2] == 0:
+        # Golden questions alone: the share of positives is not asked for.
+        information[2, 2] = information.max(initial=1.0)
+    spread = np.linalg.eigvalsh(information)
+    if spread[0] <= SINGULAR * spread[-1]:
+        return np.full((2, 2), np.inf)
+    return np.asarray(np.linalg.inv(information)[:2, :2], dtype=float)
+
+
 def rogan_gladen(
     observed: ArrayLike, observed_variance: ArrayLike, noise: Noise
 ) -> tuple[Floats, Floats]:
@@ -205,9 +136,14 @@ def rogan_gladen(
     """
     p, se = _share("observed", observed), _share("sensitivity", noise.sensitivity)
     sp = _share("specificity", noise.specificity)
-    v_p, v_se, v_sp = (
+    v_p, v_se, v_sp, both = (
         np.asarray(v, dtype=float)
-        for v in (observed_variance, noise.sensitivity_variance, noise.specificity_variance)
+        for v in (
+            observed_variance,
+            noise.sensitivity_variance,
+            noise.specificity_variance,
+            noise.covariance,
+        )
     )
     if not all((v >= 0).all() for v in (v_p, v_se, v_sp)):
         raise InputError("variances must not be negative or NaN")
@@ -218,7 +154,8 @@ def rogan_gladen(
             f"{float((se + sp).min()):g}: such labels say nothing of the truth"
         )
     true = (p + sp - 1) / youden
-    variance = (v_p + (1 - true) ** 2 * v_sp + true**2 * v_se) / youden**2
+    of_noise = (1 - true) ** 2 * v_sp + true**2 * v_se - 2 * true * (1 - true) * both
+    variance = (v_p + of_noise) / youden**2
     return np.clip(true, 0.0, 1.0), variance
 
 

@@ -1,7 +1,7 @@
 """How good the reviewers are: against golden questions, against each other, against the truth.
 
-Their decisions in common carry all of it but the golden questions: a decision that one reviewer
-answered alone says nothing of whether the answer was right.
+Golden questions and decisions in common carry all of it: a decision that one reviewer answered
+alone says nothing of whether the answer was right.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from governance_pipeline.domain.agreement import Alpha, krippendorff_alpha
+from governance_pipeline.domain.crowd import UNKNOWN, dawid_skene
 from governance_pipeline.domain.intervals import (
     CONFIDENCE,
     Booleans,
@@ -25,15 +26,17 @@ from governance_pipeline.domain.intervals import (
 from governance_pipeline.domain.label_noise import (
     Noise,
     binary_noise,
-    dawid_skene,
+    pool_covariance,
     rogan_gladen,
 )
 from governance_pipeline.domain.reviews import (
     FIRING,
     POOL,
+    Golden,
     Shared,
     check_verdicts,
     golden_answers,
+    golden_truth,
     shared_decisions,
     tally,
 )
@@ -43,19 +46,20 @@ WINDOW_DAYS = 28
 MIN_SHARED = 30
 # A sensitivity of 0.9 out of so few has a half-width of 0.15 already.
 MIN_OF_A_CLASS = 15
-MIN_REVIEWERS = 3
+# Of the pool's sensitivity and specificity: more, and the model does not tell them from the truth.
+MAX_DEVIATION = 0.05
 SEED = 28
 
 NO_GOLDEN = "no golden question was answered"
 NO_GOLDEN_BEFORE = "no golden question was answered in one of the two windows"
 FEW_SHARED = f"under {MIN_SHARED} of the decisions have a second reviewer"
 ONE_VERDICT = "all decisions in common got one verdict"
-FEW_REVIEWERS = f"under {MIN_REVIEWERS} reviewers have decisions in common"
+UNTOLD = "too few golden questions and third reviews to tell mistakes from the truth"
 UNSETTLED = "the estimates did not settle"
-FEW_POSITIVE = f"under {MIN_OF_A_CLASS} decisions in common should fire"
+FEW_POSITIVE = f"under {MIN_OF_A_CLASS} of the answers are on what should fire"
 NO_AUDITS = "no random audit was answered"
 BY_CHANCE = "its answers are no better than chance"
-FEW_NEGATIVE = f"under {MIN_OF_A_CLASS} decisions in common should not fire"
+FEW_NEGATIVE = f"under {MIN_OF_A_CLASS} of the answers are on what should not fire"
 
 
 def reviewer_quality(*, as_of: dt.date, reviews: pd.DataFrame) -> pd.DataFrame:
@@ -78,8 +82,8 @@ def reviewer_quality(*, as_of: dt.date, reviews: pd.DataFrame) -> pd.DataFrame:
     is_recent = told["day"] > end - length
     recent, before = told[is_recent], told[~is_recent]
     hashes = pd.Index([*sorted(recent["reviewer_hash"].dropna().unique()), POOL])
-    shared = shared_decisions(recent)
-    noise, columns_of_noise = _noise(shared, hashes)
+    shared = shared_decisions(recent, hashes)
+    noise, columns_of_noise = _noise(shared, golden_truth(recent, hashes), hashes)
     columns = {
         "reviewer_hash": hashes.to_numpy(dtype=object),
         "window_end": np.full(len(hashes), end, dtype="datetime64[s]"),
@@ -123,16 +127,11 @@ def _agreement(shared: Shared, hashes: pd.Index) -> dict[str, Floats | Integers 
     """Return alpha over all decisions in common, and over each reviewer's alone."""
     by_rater = np.split(
         shared.unit[np.argsort(shared.rater, kind="stable")],
-        np.cumsum(np.bincount(shared.rater, minlength=len(shared.raters)))[:-1],
+        np.cumsum(np.bincount(shared.rater, minlength=len(hashes)))[:-1],
     )
-    mine = dict(zip(shared.raters, by_rater, strict=False))
-    none = np.zeros(0, dtype=np.int64)
     # Its own generator each: one reviewer more must not move the limits of the others.
-    found = [
-        krippendorff_alpha(shared.counts[mine.get(name, none)], np.random.default_rng(SEED))
-        for name in hashes[:-1]
-    ]
-    found.append(krippendorff_alpha(shared.counts, np.random.default_rng(SEED)))
+    chosen = [shared.counts[mine] for mine in by_rater[:-1]] + [shared.counts]
+    found = [krippendorff_alpha(counts, np.random.default_rng(SEED)) for counts in chosen]
     units = np.array([alpha.units for alpha in found], dtype=np.int64)
     is_few = units < MIN_SHARED
     values = {end: _of(found, end) for end in ("value", "low", "high")}
@@ -150,30 +149,68 @@ def _of(found: list[Alpha], end: str) -> Floats:
     return np.array([getattr(alpha, end) for alpha in found], dtype=float)
 
 
-def _noise(shared: Shared, hashes: pd.Index) -> tuple[Noise, dict[str, Floats | Texts]]:
-    """Return sensitivity and specificity, each null where its class was met too rarely."""
-    expected = np.zeros((len(hashes), 2, 2))
-    is_apart, is_unsettled = len(shared.raters) < MIN_REVIEWERS, False
-    if not is_apart:
-        crowd = dawid_skene(shared.unit, shared.rater, shared.label, 2)
-        expected[hashes.get_indexer(shared.raters)] = crowd.expected
+def _noise(
+    shared: Shared, golden: Golden, hashes: pd.Index
+) -> tuple[Noise, dict[str, Floats | Texts]]:
+    """Return sensitivity and specificity, each null where its class was met too rarely.
+
+    Golden questions are items whose truth is known. What is uncertain of the pool is so of every
+    reviewer, because it moves them all; a reviewer's own few answers come on top.
+    """
+    expected, covariance = np.zeros((len(hashes), 2, 2)), np.full((2, 2), np.inf)
+    is_unsettled = False
+    if len(shared.unit) + len(golden.rater):
+        units = len(shared.counts)
+        truth = np.concatenate([np.full(units, UNKNOWN), golden.truth])
+        crowd = dawid_skene(
+            np.concatenate([shared.unit, units + np.arange(len(golden.rater))]),
+            np.concatenate([shared.rater, golden.rater]),
+            np.concatenate([shared.label, golden.label]),
+            2,
+            truth=truth,
+        )
+        expected[: len(crowd.expected)] = crowd.expected
         expected[-1] = crowd.expected.sum(axis=0)
         is_unsettled = not crowd.converged
-    noise = binary_noise(expected)
-    met = expected.sum(axis=2)
+        covariance = _pool(expected[-1], crowd.prior[1], shared, golden)
+    own = binary_noise(expected)
+    is_reviewer = np.arange(len(hashes)) < len(hashes) - 1
+    noise = Noise(
+        own.sensitivity,
+        own.specificity,
+        covariance[0, 0] + is_reviewer * np.asarray(own.sensitivity_variance),
+        covariance[1, 1] + is_reviewer * np.asarray(own.specificity_variance),
+        np.full(len(hashes), covariance[0, 1]),
+    )
+    is_apart = bool(np.diagonal(covariance).max() > MAX_DEVIATION**2)
     general = [
-        (np.full(len(hashes), is_apart), FEW_REVIEWERS),
+        (np.full(len(hashes), is_apart), UNTOLD),
         (np.full(len(hashes), is_unsettled), UNSETTLED),
     ]
+    met = expected.sum(axis=2)
     columns: dict[str, Floats | Texts] = {}
-    for name, value, truth, few in (
-        ("sensitivity", noise.sensitivity, 1, FEW_POSITIVE),
-        ("specificity", noise.specificity, 0, FEW_NEGATIVE),
+    for name, value, of_class, few in (
+        ("sensitivity", own.sensitivity, 1, FEW_POSITIVE),
+        ("specificity", own.specificity, 0, FEW_NEGATIVE),
     ):
-        reason = _reasons(*general, (met[:, truth] < MIN_OF_A_CLASS, few))
+        reason = _reasons(*general, (met[:, of_class] < MIN_OF_A_CLASS, few))
         columns[name] = np.where(_is_given(reason), np.nan, value)
         columns[f"{name}_null_reason"] = reason
     return noise, columns
+
+
+def _pool(expected: Floats, prior: float, shared: Shared, golden: Golden) -> Floats:
+    """Return the pool's covariance, taken a little inside where no mistake was seen."""
+    met = expected.sum(axis=1)
+    near = (np.diagonal(expected) + 0.5) / (met + 1)
+    units = len(shared.counts)
+    answers = np.bincount(shared.counts.sum(axis=1), minlength=3)
+    return pool_covariance(
+        Noise(near[1], near[0]),
+        (prior * units + 0.5) / (units + 1),
+        answers,
+        np.bincount(golden.truth, minlength=2).astype(float),
+    )
 
 
 def _corrected(
@@ -192,8 +229,9 @@ def _corrected(
     usable = Noise(
         np.where(is_null, 1.0, noise.sensitivity),
         np.where(is_null, 1.0, noise.specificity),
-        noise.sensitivity_variance,
-        noise.specificity_variance,
+        np.where(is_null, 0.0, noise.sensitivity_variance),
+        np.where(is_null, 0.0, noise.specificity_variance),
+        np.where(is_null, 0.0, noise.covariance),
     )
     near = (k + 0.5) / (n + 1)
     true, variance = rogan_gladen(share, near * (1 - near) / (n + 2), usable)

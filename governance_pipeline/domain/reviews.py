@@ -20,13 +20,25 @@ VERDICTS = (*ANSWERS, "unsure")
 
 @dataclass(frozen=True)
 class Shared:
-    """Decisions with two reviewers or more, a reviewer's last word on each; codes from 0."""
+    """Decisions with two reviewers or more, a reviewer's last word on each; codes from 0.
+
+    `counts` is (units, 2); `unit`, `rater` and `label` have one entry per answer, and 1 is
+    `should_fire`.
+    """
 
     counts: Integers
     unit: Integers
     rater: Integers
     label: Integers
-    raters: pd.Index
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Golden questions answered by reviewers with a name, one entry per answer."""
+
+    rater: Integers
+    label: Integers
+    truth: Integers
 
 
 def check_verdicts(reviews: pd.DataFrame) -> None:
@@ -60,22 +72,45 @@ def golden_answers(reviews: pd.DataFrame, hashes: pd.Index) -> tuple[Integers, I
     Who was unsure did not answer; answers in the words of a policy and in those of firing are not
     compared, because the polarity between them is not known here.
     """
-    is_comparable = (
-        (reviews["source"] == "golden")
-        & reviews["verdict"].isin(ANSWERS)
-        & reviews["golden_verdict"].isin(ANSWERS)
-        & (reviews["verdict"].isin(FIRING) == reviews["golden_verdict"].isin(FIRING))
-    )
-    answers = reviews[is_comparable]
+    answers = _comparable(reviews)
     right = answers[answers["verdict"] == answers["golden_verdict"]]
     return tally(answers, hashes), tally(right, hashes)
 
 
-def shared_decisions(reviews: pd.DataFrame) -> Shared:
+def _comparable(reviews: pd.DataFrame) -> pd.DataFrame:
+    return reviews[
+        (reviews["source"] == "golden")
+        & reviews["verdict"].isin(ANSWERS)
+        & reviews["golden_verdict"].isin(ANSWERS)
+        & (reviews["verdict"].isin(FIRING) == reviews["golden_verdict"].isin(FIRING))
+    ]
+
+
+def golden_truth(reviews: pd.DataFrame, hashes: pd.Index) -> Golden:
+    """Return the answers whose truth is known in the words of firing."""
+    answers = _comparable(reviews)
+    answers = answers[answers["verdict"].isin(FIRING) & answers["reviewer_hash"].notna()]
+    return Golden(
+        _codes(answers["reviewer_hash"], hashes),
+        _fires(answers["verdict"]),
+        _fires(answers["golden_verdict"]),
+    )
+
+
+def _codes(reviewers: pd.Series, hashes: pd.Index) -> Integers:
+    return np.asarray(hashes.get_indexer(pd.Index(reviewers)), dtype=np.int64)
+
+
+def _fires(verdicts: pd.Series) -> Integers:
+    return np.asarray(verdicts == FIRING[1], dtype=np.int64)
+
+
+def shared_decisions(reviews: pd.DataFrame, hashes: pd.Index) -> Shared:
     """Return the audited decisions that two reviewers or more decided on, a voice each.
 
     Args:
         reviews: `int_reviews` in the order they were given in, verdicts translated by polarity.
+        hashes: The reviewers, in the order of their codes.
     """
     audits = reviews[
         (reviews["source"] == "random_audit")
@@ -88,7 +123,6 @@ def shared_decisions(reviews: pd.DataFrame) -> Shared:
     voices = voices[size.to_numpy() >= 2]
     codes = voices.groupby(["channel", "decision_id"], sort=False).ngroup()
     unit = np.asarray(codes, dtype=np.int64)
-    rater, raters = pd.factorize(voices["reviewer_hash"], sort=True)
-    label = np.asarray(voices["verdict"] == FIRING[1], dtype=np.int64)
+    label = _fires(voices["verdict"])
     counts = rating_counts(unit, label, int(unit.max(initial=-1)) + 1, len(FIRING))
-    return Shared(counts, unit, rater.astype(np.int64), label, pd.Index(raters))
+    return Shared(counts, unit, _codes(voices["reviewer_hash"], hashes), label)

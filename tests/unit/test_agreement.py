@@ -19,11 +19,12 @@ from governance_pipeline.domain.agreement import (
     majority_vote,
     rating_counts,
 )
+from governance_pipeline.domain.crowd import UNKNOWN, Crowd, dawid_skene
 from governance_pipeline.domain.intervals import Integers, newcombe_limits, wilson_limits
 from governance_pipeline.domain.label_noise import (
     Noise,
     binary_noise,
-    dawid_skene,
+    pool_covariance,
     rogan_gladen,
 )
 from governance_pipeline.errors import InputError
@@ -165,12 +166,18 @@ def crowds(draw: st.DrawFn) -> tuple[Integers, Integers, Integers, int]:
     return item, rater, rng.integers(0, classes, len(item)), classes
 
 
-@given(crowds())
+@given(crowds(), st.floats(0, 1))
 @settings(deadline=None)
 def test_the_likelihood_of_the_crowd_never_falls(
-    crowd: tuple[Integers, Integers, Integers, int],
+    crowd: tuple[Integers, Integers, Integers, int], told: float
 ) -> None:
-    found = dawid_skene(*crowd[:3], crowd[3], max_iterations=60)
+    items = int(crowd[0].max()) + 1
+    rng = np.random.default_rng(items)
+    truth = np.where(rng.random(items) < told, rng.integers(0, crowd[3], items), UNKNOWN)
+    found = dawid_skene(*crowd[:3], crowd[3], truth=truth, max_iterations=60)
+    known = truth >= 0
+    assert (found.posterior[known].argmax(axis=1) == truth[known]).all()
+    assert found.posterior[known].max(axis=1) == pytest.approx(1)
     assert (np.diff(found.log_likelihood) >= -1e-9).all()
     assert found.posterior.sum(axis=1) == pytest.approx(1)
     assert found.prior.sum() == pytest.approx(1)
@@ -199,22 +206,66 @@ def test_the_likelihood_is_that_of_the_labels(
     assert found.log_likelihood[0] == pytest.approx(total, abs=1e-8)
 
 
-def test_the_crowd_finds_who_errs_and_how() -> None:
-    rng = np.random.default_rng(2)
-    truth = rng.random(6000) < 0.3
-    sensitivity = np.array([0.99, 0.9, 0.7, 0.97, 0.95])
-    specificity = np.array([0.98, 0.8, 0.96, 0.9, 0.99])
-    # Two of the five answer each item, as when few decisions have a second reviewer.
-    rater = np.stack([rng.permutation(5)[:2] for _ in truth]).ravel()
-    item = np.repeat(np.arange(len(truth)), 2)
-    is_right = rng.random(len(item)) < np.where(truth[item], sensitivity[rater], specificity[rater])
+def simulated(
+    rng: np.random.Generator, *, answers: int, golden: int, items: int = 3000
+) -> tuple[Crowd, Integers]:
+    """Five reviewers, `answers` of them on each item; returns the crowd and the golden truth."""
+    share = np.where(np.arange(items + golden) < items, 0.3, 0.5)
+    truth = rng.random(items + golden) < share
+    asked = np.argsort(rng.random((items + golden, 5)), axis=1)[:, :answers]
+    # A golden question is asked once.
+    keep = (np.arange(items + golden)[:, None] < items) | (np.arange(answers) == 0)
+    item, rater = np.nonzero(keep)[0], asked[keep]
+    is_right = rng.random(len(item)) < np.where(truth[item], SENSITIVITY[rater], SPECIFICITY[rater])
+    told = np.where(np.arange(items + golden) < items, UNKNOWN, truth)
     label = (truth[item] == is_right).astype(int)
-    crowd = dawid_skene(item, rater, label, 2)
+    return dawid_skene(item, rater, label, 2, truth=told), truth[items:].astype(int)
+
+
+SENSITIVITY = np.array([0.97, 0.9, 0.8, 0.97, 0.95])
+SPECIFICITY = np.array([0.98, 0.85, 0.96, 0.9, 0.99])
+
+
+@pytest.mark.parametrize(("answers", "golden"), [(2, 1000), (3, 0)])
+def test_the_crowd_finds_who_errs_and_how(answers: int, golden: int) -> None:
+    crowd, _ = simulated(np.random.default_rng(2), answers=answers, golden=golden, items=6000)
     noise = binary_noise(crowd.expected)
     assert crowd.converged
-    assert np.asarray(noise.sensitivity) == pytest.approx(sensitivity, abs=0.04)
-    assert np.asarray(noise.specificity) == pytest.approx(specificity, abs=0.04)
+    assert np.asarray(noise.sensitivity) == pytest.approx(SENSITIVITY, abs=0.04)
+    assert np.asarray(noise.specificity) == pytest.approx(SPECIFICITY, abs=0.03)
     assert crowd.prior[1] == pytest.approx(0.3, abs=0.03)
+
+
+def test_what_is_claimed_of_the_pool_is_how_much_it_varies() -> None:
+    rng = np.random.default_rng(6)
+    found, claimed = [], []
+    for _ in range(40):
+        crowd, truth = simulated(rng, answers=2, golden=500)
+        pool = binary_noise(crowd.expected.sum(axis=0))
+        found.append([float(np.asarray(v)) for v in (pool.sensitivity, pool.specificity)])
+        claimed.append(
+            pool_covariance(
+                pool, crowd.prior[1], np.array([0, 0, 3000]), np.bincount(truth).astype(float)
+            )
+        )
+    assert np.mean(found, axis=0) == pytest.approx(
+        [SENSITIVITY.mean(), SPECIFICITY.mean()], abs=8e-3
+    )
+    deviation = np.sqrt(np.diagonal(np.mean(claimed, axis=0)))
+    assert np.std(found, axis=0) == pytest.approx(deviation, rel=0.3)
+
+
+def test_two_answers_an_item_do_not_tell_mistakes_from_the_truth() -> None:
+    noise = Noise(0.9, 0.95)
+    none = np.zeros(2)
+    assert np.isinf(pool_covariance(noise, 0.3, np.array([0, 0, 10**6]), none)).all()
+    third = pool_covariance(noise, 0.3, np.array([0, 0, 0, 5000]), none)
+    assert np.sqrt(np.diagonal(third)).max() < 0.02
+    # One golden question of each kind closes the model, and says next to nothing.
+    barely = pool_covariance(noise, 0.3, np.array([0, 0, 5000]), np.ones(2))
+    assert np.sqrt(np.diagonal(barely)).max() > 0.1
+    with pytest.raises(InputError, match="strictly between 0 and 1"):
+        pool_covariance(Noise(1.0, 0.9), 0.3, np.array([0, 0, 5]), none)
 
 
 def test_a_reviewer_without_a_mistake_is_not_taken_for_certain() -> None:
@@ -251,6 +302,20 @@ def test_the_variance_of_a_corrected_share_is_that_of_simulated_audits() -> None
         Noise(given_se, given_sp, given_se * (1 - given_se) / m, given_sp * (1 - given_sp) / m),
     )  # fmt: skip
     assert variance.mean() == pytest.approx(found.var(), rel=0.04)
+
+
+def test_the_variance_of_a_corrected_share_follows_its_slopes() -> None:
+    at, step = np.array([0.3, 0.9, 0.8]), 1e-6
+    covariance = np.array([[4e-4, 0, 0], [0, 9e-4, -3e-4], [0, -3e-4, 1e-4]])
+
+    def corrected(p: float, se: float, sp: float) -> float:
+        return float(rogan_gladen(p, 0.0, Noise(se, sp))[0])
+
+    slopes = np.array(
+        [(corrected(*(at + e)) - corrected(*(at - e))) / (2 * step) for e in np.eye(3) * step]
+    )
+    _, variance = rogan_gladen(at[0], 4e-4, Noise(at[1], at[2], 9e-4, 1e-4, -3e-4))
+    assert float(variance) == pytest.approx(slopes @ covariance @ slopes, rel=1e-6)
 
 
 def test_a_share_below_its_noise_is_clipped_to_zero() -> None:
@@ -294,6 +359,13 @@ def test_impossible_ratings_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         dawid_skene(item, rater, label, 2)
+
+
+def test_an_impossible_truth_is_refused() -> None:
+    with pytest.raises(InputError, match="truth of 1 items was given for 2"):
+        dawid_skene([0, 1], [0, 0], [0, 1], 2, truth=[0])
+    with pytest.raises(InputError, match="truth must be in"):
+        dawid_skene([0, 1], [0, 0], [0, 1], 2, truth=[0, 2])
 
 
 def test_impossible_counts_of_ratings_are_refused() -> None:

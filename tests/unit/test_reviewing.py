@@ -52,17 +52,21 @@ def rows_of(table: pd.DataFrame) -> dict[Any, dict[Any, Any]]:
     return dict(table.set_index("reviewer_hash").to_dict("index"))
 
 
-def crowd(decisions: int = 3000, *, seed: int = 3) -> pd.DataFrame:
-    """Two of five reviewers on each decision; `r0` errs most."""
-    rng = np.random.default_rng(seed)
+def crowd(decisions: int = 3000, *, golden_questions: int = 600, third: float = 0) -> pd.DataFrame:
+    """Two of five reviewers on each decision, three on some, one on a golden question."""
+    rng = np.random.default_rng(3)
     truth = rng.random(decisions) < 0.4
     error = np.array([0.12, 0.02, 0.02, 0.02, 0.02])
+    words = np.array(["should_not_fire", "should_fire"])
     rows = []
     for n, is_true in enumerate(truth):
-        for r in rng.permutation(5)[:2]:
-            says = is_true ^ (rng.random() < error[r])
-            verdict = "should_fire" if says else "should_not_fire"
-            rows.append(review(f"l{n}-{r}", f"r{r}", verdict, decision_id=f"d{n}"))
+        for r in rng.permutation(5)[: 2 + (rng.random() < third)]:
+            says = words[int(is_true ^ (rng.random() < error[r]))]
+            rows.append(review(f"l{n}-{r}", f"r{r}", says, decision_id=f"d{n}"))
+    for n in range(golden_questions):
+        is_true, r = n % 2, rng.integers(5)
+        says = words[is_true ^ (rng.random() < error[r])]
+        rows.append(golden(f"g{n}", f"r{r}", says, golden_verdict=words[is_true]))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -123,7 +127,7 @@ def test_answers_of_one_reviewer_are_no_agreement() -> None:
     found = measured(*twice)
     assert found["shared_decisions"].to_dict() == {"ann": 0, "all": 0}
     assert (found["alpha_null_reason"] == reviewing.FEW_SHARED).all()
-    assert (found["sensitivity_null_reason"] == reviewing.FEW_REVIEWERS).all()
+    assert (found["sensitivity_null_reason"] == reviewing.UNTOLD).all()
 
 
 def test_only_the_last_word_of_a_reviewer_counts() -> None:
@@ -139,7 +143,7 @@ def test_only_the_last_word_of_a_reviewer_counts() -> None:
     found = measured(*rows)
     assert found["alpha"].to_numpy() == pytest.approx([1, 1, 1])
     assert (found["alpha_lo"] < 1).all()
-    assert (found["sensitivity_null_reason"] == reviewing.FEW_REVIEWERS).all()
+    assert (found["sensitivity_null_reason"] == reviewing.UNTOLD).all()
 
 
 def test_decisions_in_common_with_one_verdict_have_no_alpha() -> None:
@@ -151,10 +155,32 @@ def test_decisions_in_common_with_one_verdict_have_no_alpha() -> None:
         )
     )
     assert (found["alpha_null_reason"] == reviewing.ONE_VERDICT).all()
-    assert (found["specificity_null_reason"] == reviewing.FEW_NEGATIVE).all()
-    assert (found["sensitivity"] == 1).all()
-    assert (found["corrected_share_null_reason"] == reviewing.FEW_NEGATIVE).all()
+    assert (found["sensitivity_null_reason"] == reviewing.UNTOLD).all()
     assert found["corrected_share"].isna().all()
+
+
+def test_decisions_of_two_reviewers_alone_do_not_tell_their_mistakes() -> None:
+    found = rows_of(reviewer_quality(as_of=END, reviews=crowd(golden_questions=0)))["all"]
+    assert found["alpha"] > 0.8
+    for name in ("sensitivity", "specificity", "corrected_share"):
+        assert np.isnan(found[name]), name
+        assert found[f"{name}_null_reason"] == reviewing.UNTOLD
+
+
+def test_third_reviews_tell_mistakes_without_a_golden_question() -> None:
+    found = rows_of(reviewer_quality(as_of=END, reviews=crowd(golden_questions=0, third=0.5)))
+    assert found["all"]["sensitivity"] == pytest.approx(0.96, abs=0.02)
+    assert found["r0"]["specificity"] == pytest.approx(0.88, abs=0.04)
+
+
+def test_a_reviewer_who_met_one_class_only_is_measured_on_it_alone() -> None:
+    more = pd.DataFrame([golden(f"x{n}", "new", "should_fire") for n in range(20)])
+    reviews = pd.concat([crowd(), more], ignore_index=True)
+    found = rows_of(reviewer_quality(as_of=END, reviews=reviews))["new"]
+    assert found["sensitivity"] == 1
+    assert found["specificity_null_reason"] == reviewing.FEW_NEGATIVE
+    assert np.isnan(found["specificity"])
+    assert found["corrected_share_null_reason"] == reviewing.NO_AUDITS
 
 
 def test_golden_questions_appeals_and_reports_are_no_agreement() -> None:

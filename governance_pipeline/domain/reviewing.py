@@ -189,13 +189,13 @@ def _noise(
     ]
     met = expected.sum(axis=2)
     columns: dict[str, Floats | Texts] = {}
-    for name, value, of_class, few in (
-        ("sensitivity", own.sensitivity, 1, FEW_POSITIVE),
-        ("specificity", own.specificity, 0, FEW_NEGATIVE),
+    for name, value, variance, of_class, few in (
+        ("sensitivity", noise.sensitivity, noise.sensitivity_variance, 1, FEW_POSITIVE),
+        ("specificity", noise.specificity, noise.specificity_variance, 0, FEW_NEGATIVE),
     ):
         reason = _reasons(*general, (met[:, of_class] < MIN_OF_A_CLASS, few))
-        columns[name] = np.where(_is_given(reason), np.nan, value)
-        columns[f"{name}_null_reason"] = reason
+        share = np.asarray(value, dtype=float)
+        columns |= _limited(name, share, np.asarray(variance, dtype=float), reason)
     return noise, columns
 
 
@@ -235,13 +235,23 @@ def _corrected(
     )
     near = (k + 0.5) / (n + 1)
     true, variance = rogan_gladen(share, near * (1 - near) / (n + 2), usable)
-    reach = -float(ndtri((1 - CONFIDENCE) / 2)) * np.sqrt(variance)
     return {
         "firing_share": np.where(n > 0, share, np.nan),
-        "corrected_share": np.where(is_null, np.nan, true),
-        "corrected_share_lo": np.where(is_null, 0.0, np.maximum(true - reach, 0.0)),
-        "corrected_share_hi": np.where(is_null, 1.0, np.minimum(true + reach, 1.0)),
-        "corrected_share_null_reason": reason,
+        **_limited("corrected_share", true, variance, reason),
+    }
+
+
+def _limited(
+    name: str, share: Floats, variance: Floats, reason: Texts
+) -> dict[str, Floats | Texts]:
+    """Return a share, its normal 95% limits within (0, 1) and its reason, null where that is."""
+    is_null = _is_given(reason)
+    reach = -float(ndtri((1 - CONFIDENCE) / 2)) * np.sqrt(variance)
+    return {
+        name: np.where(is_null, np.nan, share),
+        f"{name}_lo": np.where(is_null, 0.0, np.maximum(share - reach, 0.0)),
+        f"{name}_hi": np.where(is_null, 1.0, np.minimum(share + reach, 1.0)),
+        f"{name}_null_reason": reason,
     }
 
 

@@ -151,6 +151,8 @@ def test_the_pool_is_as_right_and_as_agreed_as_it_was_simulated(demo_home: Path)
     assert everybody[["sensitivity", "specificity"]].astype(float).to_numpy() == pytest.approx(
         1 - mistakes.mean(), abs=0.004
     )
+    for name in ("sensitivity", "specificity"):
+        assert everybody[f"{name}_lo"] < 1 - mistakes.mean() < everybody[f"{name}_hi"]
     share = everybody["firing_share"]
     alpha = 1 - 2 * mistakes.mean() * (1 - mistakes.mean()) / (2 * share * (1 - share))
     assert everybody["alpha_lo"] < alpha < everybody["alpha_hi"]

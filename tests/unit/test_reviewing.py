@@ -79,6 +79,7 @@ def test_without_reviews_the_pool_says_why_it_knows_nothing() -> None:
     assert alone[[f"{name}_null_reason" for name in RATES]].notna().all()
     assert (alone["golden_accuracy_lo"], alone["golden_accuracy_hi"]) == (0, 1)
     assert (alone["alpha_lo"], alone["alpha_hi"]) == (-1, 1)
+    assert (alone["sensitivity_lo"], alone["sensitivity_hi"]) == (0, 1)
 
 
 def test_a_window_is_28_days_and_its_change_is_from_the_28_before() -> None:
@@ -196,6 +197,12 @@ def test_who_errs_most_is_told_apart_and_the_share_is_put_right() -> None:
     assert worst["alpha"] < min(row["alpha"] for row in found.values())
     assert worst["alpha_hi"] < everybody["alpha_lo"]
     assert (worst["sensitivity"], worst["specificity"]) == pytest.approx((0.88, 0.88), abs=0.04)
+    for name in ("sensitivity", "specificity"):
+        assert worst[f"{name}_lo"] < 0.88 < worst[f"{name}_hi"]
+        assert everybody[f"{name}_lo"] < 0.96 < everybody[f"{name}_hi"]
+        # What is uncertain of the pool is so of each reviewer, with the few answers on top.
+        width = everybody[f"{name}_hi"] - everybody[f"{name}_lo"]
+        assert 0.005 < width < worst[f"{name}_hi"] - worst[f"{name}_lo"]
     for row in found.values():
         assert (row["sensitivity"], row["specificity"]) == pytest.approx((0.98, 0.98), abs=0.025)
     # The first draws of `crowd` are its truth.

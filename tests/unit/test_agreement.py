@@ -261,6 +261,8 @@ def test_two_answers_an_item_do_not_tell_mistakes_from_the_truth() -> None:
     assert np.isinf(pool_covariance(noise, 0.3, np.array([0, 0, 10**6]), none)).all()
     third = pool_covariance(noise, 0.3, np.array([0, 0, 0, 5000]), none)
     assert np.sqrt(np.diagonal(third)).max() < 0.02
+    alone = pool_covariance(noise, 0.3, np.zeros(3, dtype=int), np.array([10.0, 1000.0]))
+    assert np.diagonal(alone) == pytest.approx([0.9 * 0.1 / 1000, 0.95 * 0.05 / 10])
     # One golden question of each kind closes the model, and says next to nothing.
     barely = pool_covariance(noise, 0.3, np.array([0, 0, 5000]), np.ones(2))
     assert np.sqrt(np.diagonal(barely)).max() > 0.1

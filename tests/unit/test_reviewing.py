@@ -168,6 +168,32 @@ def test_decisions_of_two_reviewers_alone_do_not_tell_their_mistakes() -> None:
         assert found[f"{name}_null_reason"] == reviewing.UNTOLD
 
 
+def test_a_handful_of_golden_questions_does_not_tell_them_either() -> None:
+    found = rows_of(reviewer_quality(as_of=END, reviews=crowd(300, golden_questions=20)))["all"]
+    assert found["sensitivity_null_reason"] == reviewing.UNTOLD
+
+
+def test_golden_questions_alone_give_both_rates_with_limits_of_their_own() -> None:
+    rows = [
+        golden(
+            f"{kind}{n}", f"r{n % 4}", "should_fire" if n % 4 or n % 8 else "should_not_fire",
+            golden_verdict=kind,
+        )
+        for kind, asked in (("should_fire", 400), ("should_not_fire", 80))
+        for n in range(asked)
+    ]  # fmt: skip
+    for row in rows:
+        if row["golden_verdict"] == "should_not_fire":
+            flip = {"should_fire": "should_not_fire", "should_not_fire": "should_fire"}
+            row["verdict"] = flip[str(row["verdict"])]
+    found = measured(*rows).loc["all"]
+    for name, asked in (("sensitivity", 400), ("specificity", 80)):
+        near = (asked * 7 / 8 + 0.5) / (asked + 1)
+        reach = 1.959964 * np.sqrt(near * (1 - near) / asked)
+        assert found[name] == pytest.approx(7 / 8)
+        assert found[f"{name}_hi"] - found[name] == pytest.approx(reach, rel=1e-5)
+
+
 def test_third_reviews_tell_mistakes_without_a_golden_question() -> None:
     found = rows_of(reviewer_quality(as_of=END, reviews=crowd(golden_questions=0, third=0.5)))
     assert found["all"]["sensitivity"] == pytest.approx(0.96, abs=0.02)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from governance_pipeline.adapters import warehouse
+from governance_pipeline.domain.reviewing import reviewer_quality
 from governance_pipeline.errors import WarehouseError
 from governance_pipeline.paths import Paths
 
@@ -29,7 +30,9 @@ class Study:
     compute: Callable[..., pd.DataFrame]
 
 
-STUDIES: tuple[Study, ...] = ()
+STUDIES: tuple[Study, ...] = (
+    Study("reviewer_quality", {"reviews": "int_reviews"}, reviewer_quality),
+)
 
 
 def as_of(paths: Paths) -> dt.date:

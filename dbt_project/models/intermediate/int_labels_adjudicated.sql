@@ -54,7 +54,8 @@ corrected as (
         coalesce(
             min(verdict) filter (where source = 'appeal'),
             min(verdict) filter (where source = 'report')
-        ) as correction
+        ) as correction,
+        min(source) as corrected_by
 
     from ordered
 
@@ -76,6 +77,8 @@ adjudicated as (
             when audited.against_firing > audited.for_firing then 'should_not_fire'
             else 'unsure'
         end as verdict,
+        -- An appeal's word goes before a report's, as its name does.
+        coalesce(corrected.corrected_by, 'random_audit') as verdict_source,
         audited.verdict_first,
         audited.labelled_on,
         audited.known_on,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from governance_pipeline.adapters import warehouse
+from governance_pipeline.domain.recommending import threshold_table
 from governance_pipeline.errors import WarehouseError
 from governance_pipeline.paths import Paths
 
@@ -29,7 +30,18 @@ class Study:
     compute: Callable[..., pd.DataFrame]
 
 
-STUDIES: tuple[Study, ...] = ()
+STUDIES: tuple[Study, ...] = (
+    Study(
+        "threshold_recommendations",
+        {
+            "frame": "int_audit_frame",
+            "draws": "int_audit_draws",
+            "strategies": "dim_strategies",
+            "goals": "lake.strategy_goals",
+        },
+        threshold_table,
+    ),
+)
 
 
 def as_of(paths: Paths) -> dt.date:

@@ -142,6 +142,31 @@ def test_the_failing_check_says_what_why_since_when_and_what_next(demo_home: Pat
     assert len(days) > 80
 
 
+def test_a_strategy_that_lost_precision_is_advised_a_stricter_cut(demo_home: Path) -> None:
+    advised = ask(
+        demo_home,
+        "select * from threshold_recommendations where channel = 'all'",
+    ).set_index("strategy_id")
+    dropped = [plant["subject"] for plant in planted(demo_home, "precision")]
+    for strategy in dropped:
+        row = advised.loc[strategy]
+        assert row["null_reason"] is not None or row["recommended_cut"] > row["current_cut"]
+        assert not row["guaranteed_precision"] < row["goal"]
+    assert advised["recommended_cut"].notna().sum() > 15
+
+
+def test_boosts_and_restrictions_of_one_item_are_told_apart_from_mere_company(
+    demo_home: Path,
+) -> None:
+    pairs = ask(demo_home, "select * from strategy_conflicts")
+    assert (pairs["strategy_a"] < pairs["strategy_b"]).all()
+    boosts = pairs["strategy_a"].str.contains("boost") != pairs["strategy_b"].str.contains("boost")
+    gentle = pairs["actions"].str.contains("label|age_gate")
+    assert (pairs.loc[boosts & ~gentle, "contradictory_share"] == 1).all()
+    assert (pairs.loc[~boosts | gentle, "contradictory_share"] == 0).all()
+    assert (boosts & ~gentle).sum() > 5
+
+
 def test_status_is_stable_json(demo_home: Path) -> None:
     done = run_governance(demo_home, "status", "--json")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
@@ -209,7 +234,7 @@ def test_the_same_demo_twice_gives_the_same_tables(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
     folders = [(tmp_path / name / "published" / "current").resolve() for name in ("one", "two")]
     tables = sorted(file.name for file in folders[0].glob("*.parquet"))
-    assert len(tables) == 16
+    assert len(tables) == 19
     with duckdb.connect() as connection:
         for table in tables:
             one, two = (str(folder / table) for folder in folders)

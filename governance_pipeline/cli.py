@@ -16,6 +16,7 @@ from rich.console import Console
 
 from governance_pipeline import show
 from governance_pipeline.cli_backtest import backtest
+from governance_pipeline.cli_evidence import evidence, reinstate
 from governance_pipeline.errors import GovernanceError, InputError
 from governance_pipeline.settings import Settings
 
@@ -194,7 +195,8 @@ def dictionary() -> None:
     click.echo(data_dictionary(), nl=False)
 
 
-cli.add_command(backtest)
+for command in (backtest, evidence, reinstate):
+    cli.add_command(command)
 
 
 @cli.group()

@@ -1,18 +1,19 @@
 """`governance backtest`: what a cut or a version would have done."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from governance_pipeline.adapters.backtests import Proposal, Report, run_backtest
-from governance_pipeline.domain.backtest import METRICS
-from governance_pipeline.domain.pairing import Difference
 from governance_pipeline.feeds import CHANNELS
 from governance_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from governance_pipeline.adapters.backtests import Report
+    from governance_pipeline.domain.pairing import Difference
 
 WIDTH = 100
 STYLE = {"better": "green", "not worse": "cyan", "worse": "bold red", "too few labels": "magenta"}
@@ -43,6 +44,8 @@ def backtest(
         governance backtest low-quality-listing-demote --cut 0.6
         governance backtest low-quality-listing-demote --version 3
     """
+    from governance_pipeline.adapters.backtests import Proposal, run_backtest
+
     if (cut is None) == (version is None):
         raise click.UsageError("give either --cut or --version")
     report = run_backtest(settings.paths, Proposal(strategy, cut, version, channel, days))
@@ -52,13 +55,13 @@ def backtest(
     _show(report)
 
 
-def _show(report: Report) -> None:
+def _show(report: "Report") -> None:
     console = Console(width=WIDTH, highlight=False)
     proposal, result = report.proposal, report.result
     where = proposal.channel or "all channels"
     console.print(
-        f"[bold]{proposal.strategy_id}[/bold]  {proposal} against live version"
-        f" {report.current_version}, {where}"
+        f"[bold]{proposal.strategy_id}[/bold]  {proposal} against version"
+        f" {report.current_version} as it fires, {where}"
     )
     console.print(
         f"{report.days} days from {report.first.date()} to {report.last.date()}:"
@@ -67,8 +70,8 @@ def _show(report: Report) -> None:
     console.print(Text(result.verdict, style=STYLE[result.verdict]), end="  ")
     console.print(result.reason + "\n")
     table = Table("", "now", "then", "difference", box=None, pad_edge=False)
-    for metric in METRICS:
-        table.add_row(metric, *_cells(getattr(result, metric)))
+    table.add_row("precision", *_cells(result.precision))
+    table.add_row("recall", *_cells(result.recall))
     console.print(table)
     console.print(
         f"\nright only now {result.only_now_right}, right only then {result.only_then_right}"
@@ -80,7 +83,7 @@ def _show(report: Report) -> None:
         console.print(f"{said:29} reach {reach:,.0f}, gmv {gmv:,.0f}")
 
 
-def _cells(found: Difference) -> tuple[Any, ...]:
+def _cells(found: "Difference") -> tuple[Any, ...]:
     if found.null_reason:
         return "-", "-", found.null_reason
     return (

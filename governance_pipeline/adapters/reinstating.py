@@ -103,7 +103,8 @@ def as_csv(rows: list[tuple[object, ...]]) -> bytes:
     b"'=1+1,lives"
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    # Both ends of line, so that a value with either is quoted and begins no row of its own.
+    writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     writer.writerows([[_harmless(value) for value in row] for row in rows])
     return text.getvalue().encode()

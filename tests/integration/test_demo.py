@@ -167,6 +167,37 @@ def test_boosts_and_restrictions_of_one_item_are_told_apart_from_mere_company(
     assert (boosts & ~gentle).sum() > 5
 
 
+def test_evidence_is_what_was_wrong_the_largest_reach_first(demo_home: Path) -> None:
+    strategy = "affiliate-spam-creator-block"
+    shown = run_governance(demo_home, "evidence", strategy, "--json", "--limit", "50")
+    rows = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert len(rows) == 50
+    assert {row["outcome"] for row in rows} == {"FP", "FN"}
+    reach = [row["reach"] for row in rows]
+    assert reach == sorted(reach, reverse=True)
+    wrong = ask(
+        demo_home,
+        f"select max(reach) as most from audited_decisions where strategy_id = '{strategy}'"
+        " and outcome in ('FP', 'FN')",
+    )["most"].iloc[0]
+    assert reach[0] == wrong
+    missed = run_governance(demo_home, "evidence", strategy, "--outcome", "FN", "--json")
+    assert {json.loads(line)["outcome"] for line in missed.stdout.splitlines()} == {"FN"}
+    tied = run_governance(demo_home, "evidence", strategy, "--disputed", "--json")
+    assert all(json.loads(line)["is_disputed"] for line in tied.stdout.splitlines())
+    both = run_governance(demo_home, "evidence", strategy, "--disputed", "--outcome", "FP")
+    assert both.returncode == 2
+
+
+def test_evidence_names_no_item_and_no_seller(demo_home: Path) -> None:
+    shown = run_governance(demo_home, "evidence", "affiliate-spam-creator-block", "--json")
+    keys = json.loads(shown.stdout.splitlines()[0]).keys()
+    assert not {"item_id", "seller_id"} & keys
+    unknown = run_governance(demo_home, "evidence", "affiliate-spam-creator-blok")
+    assert unknown.returncode == 1
+    assert "did you mean affiliate-spam-creator-block?" in unknown.stderr
+
+
 def test_status_is_stable_json(demo_home: Path) -> None:
     done = run_governance(demo_home, "status", "--json")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
@@ -178,7 +209,14 @@ def test_status_is_stable_json(demo_home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("status",), ("status", "--all"), ("explain", "ad-health-claim-block")]
+    "arguments",
+    [
+        ("status",),
+        ("status", "--all"),
+        ("explain", "ad-health-claim-block"),
+        ("evidence", "affiliate-commission-abuse-limit"),
+        ("backtest", "video-product-mismatch-filter", "--cut", "0.95"),
+    ],
 )
 def test_what_people_read_fits_100_columns(demo_home: Path, arguments: tuple[str, ...]) -> None:
     done = run_governance(demo_home, *arguments)

@@ -95,7 +95,7 @@ def explain(paths: Paths, strategy: str, *, as_json: bool) -> None:
     with serving_connection(paths.published) as connection:
         known = ask(connection, "select * from dim_strategies where strategy_id = $id", strategy)
         if known.empty:
-            raise InputError(_unknown(connection, strategy))
+            raise InputError(unknown_strategy(connection, strategy))
         verdicts = "select * from strategy_status where strategy_id = $id"
         if as_json:
             _print_objects(*ask_rows(connection, verdicts, strategy))
@@ -292,7 +292,8 @@ def _interval(row: dict[Any, Any], metric: str) -> str:
     return f"{value:.1%} ({100 * low:.0f}-{100 * high:.0f})"
 
 
-def _unknown(connection: Any, strategy: str) -> str:
+def unknown_strategy(connection: Any, strategy: str) -> str:
+    """Return the sentence for a strategy that is not registered, with the nearest that is."""
     near = ask(
         connection,
         "select strategy_id from dim_strategies order by levenshtein(strategy_id, $id) limit 1",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from governance_pipeline.adapters import warehouse
+from governance_pipeline.domain.recommending import threshold_table
 from governance_pipeline.domain.reviewing import reviewer_quality
 from governance_pipeline.errors import WarehouseError
 from governance_pipeline.paths import Paths
@@ -32,6 +33,16 @@ class Study:
 
 STUDIES: tuple[Study, ...] = (
     Study("reviewer_quality", {"reviews": "int_reviews"}, reviewer_quality),
+    Study(
+        "threshold_recommendations",
+        {
+            "frame": "int_audit_frame",
+            "draws": "int_audit_draws",
+            "strategies": "dim_strategies",
+            "goals": "lake.strategy_goals",
+        },
+        threshold_table,
+    ),
 )
 
 

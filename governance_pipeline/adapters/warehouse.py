@@ -13,7 +13,7 @@ import pandas as pd
 from governance_pipeline.adapters import manifests
 from governance_pipeline.adapters.manifests import Manifest
 from governance_pipeline.adapters.registry_store import applied_folder
-from governance_pipeline.errors import WarehouseError
+from governance_pipeline.errors import LockedError, WarehouseError
 from governance_pipeline.feeds import FEEDS, THIN
 
 REGISTER = ("strategies", "strategy_channels", "strategy_versions", "strategy_goals", "markets")
@@ -38,12 +38,19 @@ def connect(
 
     Raises:
         WarehouseError: If it is to be read and is not there.
+        LockedError: If another process has it open.
     """
     if read_only and not path.exists():
         raise WarehouseError(f"{path} is missing; `governance run` builds it")
     # Without this a missing table would be read from a Python variable of the same name.
     config: dict[str, Any] = {"python_enable_replacements": False, "memory_limit": memory_limit}
-    with duckdb.connect(str(path), read_only=read_only, config=config) as connection:
+    try:
+        opened = duckdb.connect(str(path), read_only=read_only, config=config)
+    except duckdb.IOException as error:
+        if "lock" not in str(error):
+            raise
+        raise LockedError(f"{path} is being written; try again when that run has ended") from error
+    with opened as connection:
         connection.execute("set timezone = 'UTC'")
         yield connection
 

@@ -70,6 +70,13 @@ class Cohorts:
         is_in = (self.mature_on <= ends) & (day <= ends)
         return is_in & (self.population > 0) & (self.version == own)
 
+    def window(self, day: int) -> Booleans:
+        """Return the last 28 cohorts that were mature by `day`, shape (day + 1, pools)."""
+        mask = self.is_mature(day)
+        mask &= np.cumsum(mask[::-1], axis=0)[::-1] <= WINDOW
+        mask[: max(0, day + 1 - LOOKBACK)] = False
+        return mask
+
 
 def build_cohorts(panel: Panel, pools: Pools) -> Cohorts:
     """Count each pool's cohorts and find the day each became 90% labelled."""
@@ -184,9 +191,7 @@ def window_sums(
     for day in range(panel.days):
         tallies[day] = next(populations)
         _add_labels(tallies, sums, included, labels, arrives[bounds[day] : bounds[day + 1]])
-        mask = cohorts.is_mature(day)[:, layout.pools]
-        mask &= np.cumsum(mask[::-1], axis=0)[::-1] <= WINDOW
-        mask[: max(0, day + 1 - LOOKBACK)] = False
+        mask = cohorts.window(day)[:, layout.pools]
         changed = included[: day + 1] != mask
         for cohort in np.flatnonzero(changed.any(axis=1)).tolist():
             which = np.flatnonzero(changed[cohort])

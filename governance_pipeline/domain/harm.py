@@ -9,7 +9,6 @@ import pandas as pd
 
 from governance_pipeline.domain.accuracy import Estimate, wrong_totals
 from governance_pipeline.domain.cohorts import (
-    WINDOW,
     Layout,
     as_tallies,
     sums_of,
@@ -58,8 +57,7 @@ def measure_harm(panel: Panel, measured: Measured) -> Harm:
     count = len(measured.pools)
     found = Harm({}, np.zeros(count), np.zeros(count))
     for layout in measured.layouts:
-        mask = measured.sizes.is_mature(last)[:, layout.pools]
-        mask &= np.cumsum(mask[::-1], axis=0)[::-1] <= WINDOW
+        mask = measured.sizes.window(last)[:, layout.pools]
         sums = sums_of(panel, layout, mask, np.array(last))
         found.cohorts[layout.pools] = mask.sum(axis=0)
         found.labelled[layout.pools] = sums[2].sum(axis=1)

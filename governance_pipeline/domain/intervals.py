@@ -96,6 +96,37 @@ def _beta_limits(k: Floats, n: Floats, confidence: float) -> Floats:
     return np.stack([np.where(n > 0, low, 0.0), np.where(n > 0, high, 1.0)])
 
 
+def exact_lower_limit(
+    events: ArrayLike, labelled: ArrayLike, confidence: float = CONFIDENCE
+) -> Floats:
+    """Return the exact one-sided lower limit of a share, elementwise.
+
+    For whole counts it exceeds the true share in at most 1 - confidence of samples, whatever the
+    share; Jeffreys' one-sided limit does so in up to 14% where all of 19 labels agree.
+
+    Args:
+        events: Number of events, 0 <= events <= labelled; fractions (effective counts) are allowed.
+        labelled: Number of labels they were counted in; 0 gives 0.
+        confidence: One-sided, in (0, 1).
+
+    Raises:
+        InputError: If a count is negative, not finite, or events exceed labels.
+
+    Source:
+        Clopper and Pearson (1934); Korn and Graubard, "Confidence intervals for proportions with
+        small expected number of positive counts estimated from survey data" (1998), for fractions.
+
+    >>> exact_lower_limit([28, 29], [28, 29]).round(4).tolist()
+    [0.8985, 0.9019]
+    """
+    k, n = np.broadcast_arrays(np.asarray(events, dtype=float), np.asarray(labelled, dtype=float))
+    _check_counts(k, n)
+    k = np.minimum(k, n)
+    is_some = k > 0
+    safe = np.where(is_some, k, 1.0)
+    return np.where(is_some, betaincinv(safe, n - k + 1, 1 - confidence), 0.0)
+
+
 def mover_sum(weights: ArrayLike, share: ArrayLike, low: ArrayLike, high: ArrayLike) -> Limits:
     """Return limits of sum c_h p_h over the last axis, from the limits of each p_h.
 

@@ -22,7 +22,13 @@ from governance_pipeline.domain.goals import Levels, build_levels
 from governance_pipeline.domain.harm import harm_table, measure_harm
 from governance_pipeline.domain.intervals import Booleans
 from governance_pipeline.domain.measuring import accuracy_table, measure
-from governance_pipeline.domain.panel import Panel, accuracy_pools, build_panel, drift_pools
+from governance_pipeline.domain.panel import (
+    Panel,
+    accuracy_pools,
+    build_panel,
+    drift_pools,
+    first_day,
+)
 from governance_pipeline.domain.reporting import status_table
 from governance_pipeline.domain.status import NEEDS_AUDIT, STATUSES
 
@@ -109,11 +115,6 @@ def judge(
     first = first_day(inputs.frame, as_of)
     terms = Terms(as_of, first, start or first, currency)
     return next(judge_blocks([lambda: inputs], terms))
-
-
-def first_day(frame: pd.DataFrame, as_of: dt.date) -> dt.date:
-    """Return the first decision day of a frame, `as_of` if it has none."""
-    return pd.to_datetime(frame["decision_date"]).min().date() if len(frame) else as_of
 
 
 def judge_blocks(blocks: Sequence[Callable[[], Inputs]], terms: Terms) -> Iterator[Judgement]:

@@ -82,6 +82,11 @@ class Pools:
         )
 
 
+def first_day(frame: pd.DataFrame, as_of: dt.date) -> dt.date:
+    """Return the first decision day of a frame, `as_of` if it has none."""
+    return pd.to_datetime(frame["decision_date"]).min().date() if len(frame) else as_of
+
+
 def build_panel(
     frame: pd.DataFrame,
     draws: pd.DataFrame,

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from governance_pipeline.adapters.catalogue import published_relations
 from governance_pipeline.adapters.home import dagster_instance
 from governance_pipeline.paths import Paths
 from governance_pipeline.simulation.people import REVIEWERS
@@ -205,6 +206,62 @@ def test_the_failing_check_says_what_why_since_when_and_what_next(demo_home: Pat
     assert len(days) > 80
 
 
+def test_a_strategy_that_lost_precision_is_advised_a_stricter_cut(demo_home: Path) -> None:
+    advised = ask(
+        demo_home,
+        "select * from threshold_recommendations where channel = 'all'",
+    ).set_index("strategy_id")
+    dropped = [plant["subject"] for plant in planted(demo_home, "precision")]
+    for strategy in dropped:
+        row = advised.loc[strategy]
+        assert row["null_reason"] is not None or row["recommended_cut"] > row["current_cut"]
+        assert not row["guaranteed_precision"] < row["goal"]
+    assert advised["recommended_cut"].notna().sum() > 15
+
+
+def test_boosts_and_restrictions_of_one_item_are_told_apart_from_mere_company(
+    demo_home: Path,
+) -> None:
+    pairs = ask(demo_home, "select * from strategy_conflicts")
+    assert (pairs["strategy_a"] < pairs["strategy_b"]).all()
+    boosts = pairs["strategy_a"].str.contains("boost") != pairs["strategy_b"].str.contains("boost")
+    gentle = pairs["actions"].str.contains("label|age_gate")
+    assert (pairs.loc[boosts & ~gentle, "contradictory_share"] == 1).all()
+    assert (pairs.loc[~boosts | gentle, "contradictory_share"] == 0).all()
+    assert (boosts & ~gentle).sum() > 5
+
+
+def test_evidence_is_what_was_wrong_the_largest_reach_first(demo_home: Path) -> None:
+    strategy = "affiliate-spam-creator-block"
+    shown = run_governance(demo_home, "evidence", strategy, "--json", "--limit", "50")
+    rows = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert len(rows) == 50
+    assert {row["outcome"] for row in rows} == {"FP", "FN"}
+    reach = [row["reach"] for row in rows]
+    assert reach == sorted(reach, reverse=True)
+    wrong = ask(
+        demo_home,
+        f"select max(reach) as most from audited_decisions where strategy_id = '{strategy}'"
+        " and outcome in ('FP', 'FN')",
+    )["most"].iloc[0]
+    assert reach[0] == wrong
+    missed = run_governance(demo_home, "evidence", strategy, "--outcome", "FN", "--json")
+    assert {json.loads(line)["outcome"] for line in missed.stdout.splitlines()} == {"FN"}
+    tied = run_governance(demo_home, "evidence", strategy, "--disputed", "--json")
+    assert all(json.loads(line)["is_disputed"] for line in tied.stdout.splitlines())
+    both = run_governance(demo_home, "evidence", strategy, "--disputed", "--outcome", "FP")
+    assert both.returncode == 2
+
+
+def test_evidence_names_no_item_and_no_seller(demo_home: Path) -> None:
+    shown = run_governance(demo_home, "evidence", "affiliate-spam-creator-block", "--json")
+    keys = json.loads(shown.stdout.splitlines()[0]).keys()
+    assert not {"item_id", "seller_id"} & keys
+    unknown = run_governance(demo_home, "evidence", "affiliate-spam-creator-blok")
+    assert unknown.returncode == 1
+    assert "did you mean affiliate-spam-creator-block?" in unknown.stderr
+
+
 def test_status_is_stable_json(demo_home: Path) -> None:
     done = run_governance(demo_home, "status", "--json")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
@@ -216,7 +273,14 @@ def test_status_is_stable_json(demo_home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("status",), ("status", "--all"), ("explain", "ad-health-claim-block")]
+    "arguments",
+    [
+        ("status",),
+        ("status", "--all"),
+        ("explain", "ad-health-claim-block"),
+        ("evidence", "affiliate-commission-abuse-limit"),
+        ("backtest", "video-product-mismatch-filter", "--cut", "0.95"),
+    ],
 )
 def test_what_people_read_fits_100_columns(demo_home: Path, arguments: tuple[str, ...]) -> None:
     done = run_governance(demo_home, *arguments)
@@ -272,7 +336,7 @@ def test_the_same_demo_twice_gives_the_same_tables(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
     folders = [(tmp_path / name / "published" / "current").resolve() for name in ("one", "two")]
     tables = sorted(file.name for file in folders[0].glob("*.parquet"))
-    assert len(tables) == 17
+    assert set(tables) == {f"{name}.parquet" for name in published_relations()}
     with duckdb.connect() as connection:
         for table in tables:
             one, two = (str(folder / table) for folder in folders)

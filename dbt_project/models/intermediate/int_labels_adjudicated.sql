@@ -87,7 +87,8 @@ corrected as (
         coalesce(
             min(verdict) filter (where source = 'appeal'),
             min(verdict) filter (where source = 'report')
-        ) as correction
+        ) as correction,
+        min(source) as corrected_by
 
     from ordered
 
@@ -118,6 +119,8 @@ adjudicated as (
                 then 'single'
             else 'majority'
         end as adjudication,
+        -- An appeal's word goes before a report's, as its name does.
+        coalesce(corrected.corrected_by, 'random_audit') as verdict_source,
         first_known.verdict_first,
         first_known.labelled_on,
         first_known.known_on

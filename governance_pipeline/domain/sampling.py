@@ -232,6 +232,5 @@ def inclusion_probability(
     if not (np.isnan(scale) | (scale > 0)).all() or not ((s >= 0) & (s < 1)).all():
         raise InputError("a reach scale must be above 0 and a reach share in [0, 1)")
     size = np.maximum(np.nan_to_num(np.asarray(reach, dtype=float), nan=0.0), 0.0)
-    with np.errstate(invalid="ignore"):
-        relative = np.where(np.isnan(scale), 1.0, size / scale)
-    return np.minimum(1.0, r * (1 - s + s * relative))
+    by_reach = np.minimum(1.0, r * (1 - s + s * (size / scale)))
+    return np.where(np.isnan(scale), r, by_reach)

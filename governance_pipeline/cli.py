@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from governance_pipeline import show
+from governance_pipeline.cli_audit import audit
 from governance_pipeline.errors import GovernanceError, InputError
 from governance_pipeline.settings import Settings
 
@@ -191,6 +192,9 @@ def dictionary() -> None:
     from governance_pipeline.adapters.catalogue import data_dictionary
 
     click.echo(data_dictionary(), nl=False)
+
+
+cli.add_command(audit)
 
 
 @cli.group()

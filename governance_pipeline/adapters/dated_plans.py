@@ -46,7 +46,7 @@ class DatedPlan:
 
 
 def write_plan(lake: Path, rows: pd.DataFrame, effective_from: dt.date) -> DatedPlan:
-    """Keep a plan for the decision days from `effective_from` on; the same one again changes nothing.
+    """Keep a plan for the decision days from `effective_from` on; the same again changes nothing.
 
     Args:
         lake: The lake.

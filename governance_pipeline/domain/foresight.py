@@ -79,7 +79,7 @@ def foresee(
     def joined(values: Floats, empty: float) -> Floats:
         found = np.full((len(names), channels, STRATA), empty)
         found[strategy, place] = values
-        return found.reshape(len(names), -1)
+        return found.reshape(len(names), channels * STRATA)
 
     count = labels.sum(axis=1)
     total = np.maximum(np.bincount(strategy, count, minlength=len(names)), 1e-300)

@@ -83,7 +83,10 @@ def propose_plan(
     tables.append(_whole_rows(reference, chosen, whole))
     table = pd.concat(tables, ignore_index=True).drop(columns="lane")
     table.insert(0, "plan_date", pd.Timestamp(as_of))
-    return table.astype({"version": "int64", "score_bin": "Int64", "is_fired": "boolean"})
+    # Said once more, so that a table without rows has types too.
+    texts = dict.fromkeys(("strategy_id", "channel", "stratum", "unprovable"), "string")
+    counts = {"version": "int64", "score_bin": "Int64"}
+    return table.astype({**texts, **counts, "is_fired": "boolean", "is_fixed": "bool"})
 
 
 def allocate(reference: Reference, weight: Floats, budget: float | None) -> Allocation:
@@ -159,7 +162,7 @@ def _strata_rows(reference: Reference, chosen: Allocation) -> pd.DataFrame:
     scale = np.where(chosen.by_reach[lane], reference.reach[at] / population, np.nan)
     rows = reference.lanes.loc[lane, ["strategy_id", "version", "channel", "is_fixed"]]
     return rows.reset_index(drop=True).assign(
-        stratum=[_stratum_name(c) for c in column],
+        stratum=[_stratum_name(int(c)) for c in column],
         is_fired=IS_FIRED[column],
         score_bin=score_bin,
         population=population,
@@ -201,4 +204,4 @@ def _shown(found: Foresight) -> pd.DataFrame:
         columns[f"{name}_days_to_detect"] = found.days[:, metric]
     columns["labels_needed"] = found.labels_needed
     columns["unprovable"] = found.unprovable
-    return pd.DataFrame(columns).astype({"unprovable": "string"})
+    return pd.DataFrame(columns)

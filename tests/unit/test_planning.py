@@ -123,7 +123,7 @@ def test_more_units_than_the_budget_can_buy_are_not_needed() -> None:
 def test_a_strategy_with_rising_evidence_gets_labels_from_the_others() -> None:
     drift = pd.DataFrame(
         {"strategy_id": ["a", "b", "b"], "channel": "lives",
-         "date": pd.to_datetime([AS_OF, AS_OF, "2026-03-01"]), "e_value": [1.0, 9.0, 1.0]}
+         "date": [pd.Timestamp(AS_OF), pd.Timestamp(AS_OF), pd.Timestamp("2026-03-01")], "e_value": [1.0, 9.0, 1.0]}
     )  # fmt: skip
     got = labels(propose(ABC, drift=drift))
     assert got["a"] == pytest.approx(got["c"])

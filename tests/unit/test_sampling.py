@@ -155,9 +155,13 @@ def test_a_ten_point_drop_takes_the_days_that_were_measured(labels: float, days:
 
 def test_an_uneven_draw_detects_later_and_a_larger_drop_sooner() -> None:
     n, labels, p = (np.array([v]) for v in ([100.0, 900.0], [20.0, 30.0], [0.9, 0.02]))
-    given_ = {"target": np.array([0.8]), "metric": "recall", "drops": [0.1, 0.2, 0.3]}
-    even = daily_growth(n, labels, p, SIDES, **given_)[0]
-    uneven = daily_growth(n, labels, p, SIDES, **given_, least=0.02)[0]
+    even, uneven = (
+        daily_growth(
+            n, labels, p, SIDES, target=np.array([0.8]), metric="recall", drops=[0.1, 0.2, 0.3],
+            least=least,
+        )[0]
+        for least in (1.0, 0.02)
+    )  # fmt: skip
     assert 0 < even[0] < even[1] < even[2]
     assert (uneven[1:] < even[1:]).all()
 

@@ -121,10 +121,10 @@ def test_more_units_than_the_budget_can_buy_are_not_needed() -> None:
 
 
 def test_a_strategy_with_rising_evidence_gets_labels_from_the_others() -> None:
+    days = [pd.Timestamp(day) for day in ("2026-03-31", "2026-03-31", "2026-03-01")]
     drift = pd.DataFrame(
-        {"strategy_id": ["a", "b", "b"], "channel": "lives",
-         "date": [pd.Timestamp(AS_OF), pd.Timestamp(AS_OF), pd.Timestamp("2026-03-01")], "e_value": [1.0, 9.0, 1.0]}
-    )  # fmt: skip
+        {"strategy_id": ["a", "b", "b"], "channel": "lives", "date": days, "e_value": [1.0, 9, 1]}
+    )
     got = labels(propose(ABC, drift=drift))
     assert got["a"] == pytest.approx(got["c"])
     assert 2 * got["a"] < got["b"] < 4 * got["a"]
@@ -196,6 +196,16 @@ def test_the_plan_says_what_its_budget_cannot_prove_and_what_would() -> None:
     assert enough["recall_days_to_detect"].iloc[0] == pytest.approx(90, rel=0.15)
     strict = propose(ABC, goals=goals("a", "b", "c", half_width=0.01))
     assert strict["unprovable"].str.contains("precision within 0.01: expected half-width 0.0").all()
+
+
+def test_an_interval_is_too_wide_from_the_evidence_half_width_on() -> None:
+    wide = propose(ABC)["precision_half_width"].iloc[0]
+    just, not_quite = (
+        propose(ABC, goals=goals("a", "b", "c", half_width=wide * factor))
+        for factor in (1.01, 0.99)
+    )
+    assert not just["unprovable"].str.contains("precision within", na=False).any()
+    assert not_quite["unprovable"].str.contains("precision within").all()
 
 
 def test_without_a_goal_for_recall_the_labels_go_to_what_fired() -> None:

@@ -135,23 +135,24 @@ def _unprovable(group: _Group, half_width: Floats, days: Floats) -> tuple[Floats
         for metric, name in enumerate(METRICS):
             if np.isnan(group.goal[row, metric]):
                 continue
+            why = []
             wide, allowed = half_width[row, metric], group.allowed[row, metric]
-            wait, lag = days[row, metric], group.lag[row]
             if wide > allowed:
-                said.append(f"{name} within {allowed:.2f}: expected half-width {wide:.2f}")
+                why.append(f"half-width {wide:.2f} above {allowed:.2f}")
                 wanted.append(now[row] * (wide / allowed) ** 2)
+            wait, lag = days[row, metric], group.lag[row]
             if group.tolerance[row, metric] >= DROP:
-                said.append(f"a drop of {name} by 10 points: its tolerance allows it")
+                why.append("a 10-point drop is within its tolerance")
             elif not wait <= MOST_DAYS:
-                after = f"in {wait:.0f} days" if np.isfinite(wait) else "never"
-                said.append(f"a drop of {name} by 10 points: detected {after}")
-                spare = max(MOST_DAYS - lag, 1.0)
-                wanted.append(now[row] * (wait - lag) / spare)
+                takes = f"takes {wait:.0f} days" if np.isfinite(wait) else "is never proven"
+                why.append(f"a 10-point drop {takes}")
+                wanted.append(now[row] * (wait - lag) / max(MOST_DAYS - lag, 1.0))
+            if why:
+                said.append(f"{name}: {', '.join(why)}")
         if np.isnan(group.goal[row]).all():
-            said.append("nothing: neither metric has a goal")
+            said.append("neither metric has a goal")
         if said:
-            words[row] = "; ".join(said)
-            needed[row] = _at_most(wanted, most[row])
+            words[row], needed[row] = "; ".join(said), _at_most(wanted, most[row])
             if wanted and np.isnan(needed[row]):
                 words[row] += "; not even if every unit were labelled"
     return needed, words

@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from governance_pipeline import show
+from governance_pipeline.cli_audit import audit
 from governance_pipeline.cli_backtest import backtest
 from governance_pipeline.cli_evidence import evidence, reinstate
 from governance_pipeline.errors import GovernanceError, InputError
@@ -195,7 +196,7 @@ def dictionary() -> None:
     click.echo(data_dictionary(), nl=False)
 
 
-for command in (backtest, evidence, reinstate):
+for command in (audit, backtest, evidence, reinstate):
     cli.add_command(command)
 
 

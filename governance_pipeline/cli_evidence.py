@@ -11,7 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from governance_pipeline import show
-from governance_pipeline.adapters.serving import Row, ask, ask_rows, serving_connection
+from governance_pipeline.adapters.serving import (
+    Row,
+    ask,
+    ask_rows,
+    serving_connection,
+    unknown_strategy,
+)
 from governance_pipeline.errors import InputError
 from governance_pipeline.settings import Settings
 
@@ -54,7 +60,7 @@ def evidence(
     with serving_connection(settings.paths.published) as connection:
         known = "select 1 from dim_strategies where strategy_id = $id"
         if ask(connection, known, strategy).empty:
-            raise InputError(show.unknown_strategy(connection, strategy))
+            raise InputError(unknown_strategy(connection, strategy))
         wanted = {"id": strategy, "outcome": outcome, "disputed": disputed}
         columns, rows = ask_rows(connection, EVIDENCE, wanted)
     if as_json:

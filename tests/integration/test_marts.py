@@ -28,6 +28,7 @@ BUILT = (
     "int_audit_frame",
     "int_audit_draws",
     "int_reviews",
+    "int_audit_reviews",
     "fct_strategy_days",
     "fct_strategy_segments",
     "fct_audit_population",

@@ -31,14 +31,29 @@ STYLE = {
     "not_monitored": "dim",
 }
 NEWEST_STATUSES = """
-select * from strategy_status
-where channel = 'all' or $everything
-order by list_position($order, status), e_value desc nulls last, strategy_id, channel
+select s.* from strategy_status s
+left join strategy_harm h on h.strategy_id = s.strategy_id and h.channel = s.channel
+where s.channel = 'all' or $everything
+order by list_position($order, s.status),
+    case when s.status = 'needs_audit' then coalesce(reach_lost_est, wrongly_boosted_reach_est, 0)
+        + coalesce(missed_reach_est, not_boosted_reach_est, 0) end desc nulls last,
+    s.e_value desc nulls last, s.strategy_id, s.channel
 """
+HARM_SAID = {
+    "wrongly_restricted": "{} decisions restricted an item that should not have been",
+    "reach_lost": "{} impressions taken from them",
+    "gmv_lost": "{} {currency} of sales taken from them",
+    "missed_reach": "{} impressions of items that should have been restricted",
+    "wrongly_boosted": "{} decisions boosted an item that should not have been",
+    "wrongly_boosted_reach": "{} impressions given to them",
+    "not_boosted_reach": "{} impressions of items that should have been boosted",
+}
 NEWEST_ESTIMATES = """
 with newest as (
-    select * from strategy_accuracy
+    select strategy_accuracy.* from strategy_accuracy
+    join dim_strategies using (strategy_id)
     where window_kind = '28d'
+        and environment = case lifecycle when 'shadow' then 'shadow' else 'live' end
     qualify row_number() over (
         partition by strategy_id, channel order by window_end desc, version desc) = 1
 ), counted as (
@@ -88,16 +103,23 @@ def explain(paths: Paths, strategy: str, *, as_json: bool) -> None:
         current = ask(connection, verdicts, strategy)
         accuracy = ask(
             connection,
-            "select * from strategy_accuracy where strategy_id = $id and window_kind = '28d'"
+            "select a.* from strategy_accuracy a join dim_strategies using (strategy_id)"
+            " where strategy_id = $id and window_kind = '28d'"
+            " and environment = case lifecycle when 'shadow' then 'shadow' else 'live' end"
             " order by window_end, version",
             strategy,
         )
         drift = ask(
             connection,
-            "select * from strategy_drift where strategy_id = $id order by date",
+            "select * from strategy_drift where strategy_id = $id and mode = 'goal' order by date",
             strategy,
         )
-    _explain(known.iloc[0], current, accuracy, drift)
+        harm = ask(
+            connection,
+            "select * from strategy_harm where strategy_id = $id and channel = 'all'",
+            strategy,
+        )
+    _explain(known.iloc[0], current, accuracy, drift, harm)
 
 
 def query(paths: Paths, sql: str, *, as_json: bool, limit: int) -> None:
@@ -176,7 +198,11 @@ def _status_table(rows: pd.DataFrame, everything: bool) -> Table:
 
 
 def _explain(
-    known: "pd.Series[Any]", current: pd.DataFrame, accuracy: pd.DataFrame, drift: pd.DataFrame
+    known: "pd.Series[Any]",
+    current: pd.DataFrame,
+    accuracy: pd.DataFrame,
+    drift: pd.DataFrame,
+    harm: pd.DataFrame,
 ) -> None:
     console = _console()
     pooled = current.loc[current["channel"] == "all"].iloc[0]
@@ -188,9 +214,15 @@ def _explain(
     )
     console.print(Text(str(pooled["status"]), style=STYLE[str(pooled["status"])]), end="  ")
     console.print(str(pooled["reason"]))
+    if not _is_null(pooled["suspected_cause"]):
+        console.print(f"cause: {pooled['suspected_cause']}, {pooled['cause_evidence']}")
+    if pooled["is_recovered"]:
+        console.print("recovered: what it decided since the alarm holds the goal again")
     console.print(f"next: {pooled['next_action']}\n")
     for metric in ("precision", "recall"):
         _explain_metric(console, metric, pooled, accuracy, drift)
+    for row in harm.to_dict("records"):
+        _explain_harm(console, row)
     others = current.loc[current["channel"] != "all"]
     for row in others.to_dict("records") if len(others) > 1 else []:
         console.print(f"  on {row['channel']}: {row['status']}  {row['reason']}")
@@ -217,6 +249,29 @@ def _explain_metric(
         logs = [math.log10(max(v, 1e-3)) for v in _curve(evidence["e_value"])]
         console.print(f"  evidence   e = {now['e_value']:.3g}   {sparkline(logs)}")
     console.print("")
+
+
+def _explain_harm(console: Console, row: dict[Any, Any]) -> None:
+    lines = [
+        said.format(_amount(row[f"{name}_est"]), currency=row["currency"])
+        + f" ({_amount(row[f'{name}_lo'])} to {_amount(row[f'{name}_hi'])})"
+        for name, said in HARM_SAID.items()
+        if not _is_null(row[f"{name}_est"])
+    ]
+    if lines:
+        console.print(f"[bold]{'harm':10}[/bold] in its last {row['cohorts']} cohorts")
+        for line in lines:
+            console.print(f"  {line}")
+        console.print("")
+
+
+def _amount(value: float) -> str:
+    """Return an amount in the digits that people read.
+
+    >>> _amount(52304.2), _amount(87.6)
+    ('52,300', '88')
+    """
+    return f"{float(f'{value:.3g}'):,.0f}"
 
 
 def _curve(days: "pd.Series[float]") -> list[float]:

@@ -29,6 +29,7 @@ JUDGED = (
     "strategy_drift",
     "strategy_status_days",
     "strategy_status",
+    "strategy_harm",
     *(study.table for study in STUDIES),
 )
 JUDGEMENT_DOCS = Path(__file__).resolve().parents[1] / "judgement_tables.yaml"

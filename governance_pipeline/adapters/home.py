@@ -20,6 +20,8 @@ GOVERNANCE_YAML = """\
 calendar:
   start: {start}
 {end}
+# What the gmv of every feed is counted in; leave it out if all markets have one currency.
+reporting_currency: {currency}
 # Where deliveries come from. Without an entry a feed is read from
 # landing/<feed>/<channel>/<YYYY-MM-DD>/*; docs/bring-your-own-logs.md shows the others.
 sources: []
@@ -46,6 +48,7 @@ def make_home(
     end: dt.date | None = None,
     *,
     sampling_key: str | None = None,
+    currency: str = "USD",
     example: bool = False,
 ) -> None:
     """Make what a home lacks; nothing that is there is overwritten.
@@ -54,13 +57,15 @@ def make_home(
         paths: The home to make.
         start: First delivery date of the calendar.
         end: Last delivery date, or none.
+        currency: What gmv is counted in, an ISO 4217 code.
         sampling_key: Secret of the audit draw; a random one where none is given.
         example: Whether to start from the example market's registry.
     """
     for folder in (paths.landing, paths.lake, paths.published, paths.dagster):
         folder.mkdir(parents=True, exist_ok=True)
     ending = f"  end: {end}\n" if end else ""
-    _write_once(paths.governance_yaml, GOVERNANCE_YAML.format(start=start, end=ending))
+    filled = GOVERNANCE_YAML.format(start=start, end=ending, currency=currency)
+    _write_once(paths.governance_yaml, filled)
     _write_once(paths.dagster / "dagster.yaml", DAGSTER_YAML)
     if not paths.sampling_key.exists():
         paths.sampling_key.touch(mode=0o600)

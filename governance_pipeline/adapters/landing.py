@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from governance_pipeline.errors import SourceError
 from governance_pipeline.feeds import CHANNELS, FEEDS
@@ -63,6 +63,7 @@ class HomeConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     calendar: Calendar
+    reporting_currency: str | None = Field(None, pattern=r"^[A-Z]{3}$")
     sources: list[Source] = []
 
 

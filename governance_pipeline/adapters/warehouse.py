@@ -94,15 +94,21 @@ def prepare_sources(
         connection.execute("insert into lake.evidence_key values ($key)", {"key": evidence_key})
 
 
-def write_frame(path: Path, table: str, frame: pd.DataFrame, days: Sequence[str] = ()) -> None:
-    """Replace a table, `schema.name`, by a frame; pandas has no type for `days`, the table has."""
+def write_frame(
+    path: Path, table: str, frame: pd.DataFrame, days: Sequence[str] = (), *, append: bool = False
+) -> None:
+    """Replace a table, `schema.name`, by a frame, or append it to the table that is there.
+
+    pandas has no type for the columns `days`, the table has.
+    """
     as_dates = ", ".join(f"{name}::date as {name}" for name in days)
     kept = f"* replace ({as_dates})" if days else "*"
     schema = table.partition(".")[0]
     with connect(path) as connection:
         connection.execute(f"create schema if not exists {schema}")
         connection.register("given", frame)
-        connection.execute(f"create or replace table {table} as select {kept} from given")
+        making = f"insert into {table} by name" if append else f"create or replace table {table} as"
+        connection.execute(f"{making} select {kept} from given")
 
 
 def read_frame(path: Path, sql: str, values: Mapping[str, Any] | None = None) -> pd.DataFrame:

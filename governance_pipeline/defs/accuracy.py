@@ -16,6 +16,7 @@ JUDGES = {
     "strategy_drift": "The evidence against each goal, as an e-value a day.",
     "strategy_status": "What is to be done about each strategy now; its history is "
     "`strategy_status_days`.",
+    "strategy_harm": "Who each strategy hurts: items, reach and money, wrongly taken or missed.",
 }
 READS = (
     "int_audit_frame",
@@ -23,6 +24,7 @@ READS = (
     "fct_audit_population",
     "fct_audit_labels",
     "fct_strategy_days",
+    "int_appeals_matched",
     "dim_strategies",
 )
 

@@ -8,6 +8,7 @@ import dagster as dg
 import pandas as pd
 
 from governance_pipeline.adapters.charts import history_chart
+from governance_pipeline.domain.harm import MEASURES
 from governance_pipeline.domain.judgement import Judgement
 from governance_pipeline.domain.status import STATUSES
 
@@ -66,13 +67,17 @@ def verdict_pages(verdicts: Judgement) -> dict[str, Page]:
     numbers = _numbers(verdicts)
     by_strategy = dict(list(numbers.groupby("strategy_id")))
     pages = {}
+    harm = verdicts.harm[verdicts.harm["channel"] == "all"].set_index("strategy_id")
     for strategy_id, status in verdicts.status.groupby("strategy_id", sort=True):
         own = by_strategy.get(strategy_id, numbers.iloc[:0])
         wide = own["channel"].nunique() > 1
         days = own[own["channel"] == "all"] if wide else own
         pages[str(strategy_id)] = Page(
             verdicts={
-                **{metric: _metric_verdict(metric, status, own) for metric in METRICS},
+                **{
+                    metric: _metric_verdict(metric, status, own, _harmed(harm, str(strategy_id)))
+                    for metric in METRICS
+                },
                 "labels": _labels_verdict(status),
             },
             days=days.sort_values("date"),
@@ -96,9 +101,13 @@ def observed(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _numbers(verdicts: Judgement) -> pd.DataFrame:
     """Return a row per strategy, channel and day: estimates beside e-values."""
-    recent = verdicts.accuracy[verdicts.accuracy["window_kind"] == "28d"]
+    accuracy = verdicts.accuracy
+    # A version in shadow beside the live one has no evidence, and no place on the page.
+    judged = verdicts.drift[["strategy_id", "environment"]].drop_duplicates()
+    recent = accuracy[accuracy["window_kind"] == "28d"].merge(judged)
     recent = recent.rename(columns={"window_end": "date"})
-    evidence = verdicts.drift.pivot_table(
+    goals = verdicts.drift[verdicts.drift["mode"] == "goal"]
+    evidence = goals.pivot_table(
         index=["strategy_id", "channel", "date"],
         columns="metric",
         values=["e_value", "goal", "tolerance"],
@@ -112,7 +121,18 @@ def _numbers(verdicts: Judgement) -> pd.DataFrame:
     return numbers.assign(**{name: float("nan") for name in wanted if name not in numbers})
 
 
-def _metric_verdict(metric: str, status: pd.DataFrame, numbers: pd.DataFrame) -> Verdict:
+def _harmed(harm: pd.DataFrame, strategy_id: str) -> dict[str, Any]:
+    """Return what a strategy did wrongly in its last 28 cohorts, as far as it can be told."""
+    if strategy_id not in harm.index:
+        return {}
+    row = harm.loc[strategy_id]
+    shown = {f"harm/{name}": row[f"{name}_est"] for name in MEASURES}
+    return {name: _rounded(value) for name, value in shown.items() if not pd.isna(value)}
+
+
+def _metric_verdict(
+    metric: str, status: pd.DataFrame, numbers: pd.DataFrame, harm: Mapping[str, Any]
+) -> Verdict:
     rank = {name: place for place, name in enumerate(STATUSES)}
     worst = (
         status.assign(
@@ -138,6 +158,11 @@ def _metric_verdict(metric: str, status: pd.DataFrame, numbers: pd.DataFrame) ->
             "since": "" if pd.isna(since) else str(pd.Timestamp(since).date()),
             "labels_needed": int(worst["labels_needed"]),
         }
+        if not pd.isna(worst["suspected_cause"]):
+            metadata["suspected_cause"] = str(worst["suspected_cause"])
+            metadata["cause_evidence"] = str(worst["cause_evidence"])
+            metadata["is_recovered"] = bool(worst["is_recovered"])
+            metadata |= harm
     return Verdict(said in PASSING, SEVERITY.get(said, dg.AssetCheckSeverity.WARN), said, metadata)
 
 

@@ -114,6 +114,54 @@ def estimate(
     return {name: _finish(*values[name], reasons[name]) for name in METRICS}
 
 
+def wrong_totals(
+    tallies: Tallies, *, needs_even_weights: bool | Booleans = False
+) -> dict[str, Estimate]:
+    """Return the totals of what was wrongly fired (`fired`) and wrongly not fired (`unfired`).
+
+    sum_F N (1 - p) and sum_U N p with 95% MOVER limits, in the unit of the population: items,
+    reach or money. A side without population has a total of 0; a side without labels is null.
+
+    Args:
+        tallies: Counts of shape (rows, strata).
+        needs_even_weights: As in `estimate`.
+
+    Raises:
+        InputError: If a count is NaN or negative, k > n, or n > N.
+
+    >>> N, n, k = np.array([[100.0, 900.0]]), np.array([[10.0, 10.0]]), np.array([[8.0, 0.0]])
+    >>> wrong_totals(Tallies(N, n, k, np.array([[True, False]])))["fired"].value.round(9).tolist()
+    [20.0]
+    """
+    check_tallies(tallies)
+    merged = merge_unlabelled(tallies)
+    is_fired = np.broadcast_to(merged.is_fired, merged.population.shape)
+    share, (low, high) = _shares(merged)
+    kish = kish_labels(merged)
+    found = {}
+    for name, side, values in (
+        ("fired", is_fired, (1 - share, 1 - high, 1 - low)),
+        ("unfired", ~is_fired, (share, low, high)),
+    ):
+        weights = np.where(side, merged.population, 0.0)
+        total = _side(weights, *values)
+        size, n = weights.sum(axis=1), np.where(side, merged.labelled, 0.0).sum(axis=1)
+        reason = np.full(len(n), None, dtype=object)
+        effective = np.where(side, kish, 0.0).sum(axis=1)
+        is_uneven = (effective < MIN_KISH) | (effective < MIN_KISH_SHARE * n)
+        reason[is_uneven & needs_even_weights] = TOO_UNEVEN
+        reason[n <= 0] = FIRED_UNLABELLED if name == "fired" else UNFIRED_UNLABELLED
+        reason[size <= 0] = None
+        is_null = np.array([text is not None for text in reason], dtype=bool)
+        found[name] = Estimate(
+            np.where(is_null, np.nan, total.total),
+            np.where(is_null, 0.0, np.clip(total.limits[0], 0.0, size)),
+            np.where(is_null, size, np.clip(total.limits[1], 0.0, size)),
+            reason,
+        )
+    return found
+
+
 def _shares(tallies: Tallies) -> tuple[Floats, Limits]:
     n, k = tallies.labelled, tallies.events
     if tallies.weights is None:

@@ -38,6 +38,15 @@ class Cohorts:
     mature_on: Integers
     version: Integers
 
+    def of(self, pools: Integers) -> Cohorts:
+        """Return the cohorts of some pools, in the order given."""
+        return Cohorts(
+            self.population[:, pools],
+            self.drawn[:, pools],
+            self.mature_on[:, pools],
+            self.version[:, pools],
+        )
+
     def is_mature(self, day: int) -> Booleans:
         """Return which cohorts of the version in force were mature by `day`, (day + 1, pools)."""
         upto = slice(0, day + 1)
@@ -46,6 +55,20 @@ class Cohorts:
             & (self.population[upto] > 0)
             & (self.version[upto] == self.version[day])
         )
+
+    def is_mature_by(self, ends: Integers) -> Booleans:
+        """Return which cohorts of each pool's version on its day of `ends` were mature by then.
+
+        Args:
+            ends: A day per pool, -1 for none, shape (pools,).
+
+        Returns:
+            Shape (days, pools).
+        """
+        day = np.arange(len(self.version))[:, None]
+        own = self.version[np.maximum(ends, 0), np.arange(len(ends))]
+        is_in = (self.mature_on <= ends) & (day <= ends)
+        return is_in & (self.population > 0) & (self.version == own)
 
 
 def build_cohorts(panel: Panel, pools: Pools) -> Cohorts:
@@ -82,8 +105,20 @@ def _sum_into(shape: tuple[int, int], day: Integers, pool: Integers, values: Flo
 
 
 @dataclass(frozen=True)
+class LabelSums:
+    """What each label adds: `values` is (fields - 2, labels), the codes are (labels,)."""
+
+    known: Integers
+    day: Integers
+    pool: Integers
+    stratum: Integers
+    values: Floats
+
+
+@dataclass(frozen=True)
 class Layout:
-    """The strata of some pools: codes of frame and label rows, and their sides, (pools, strata)."""
+    """The strata of some pools: codes of frame and label rows, their sides, (pools, strata), and
+    what each label adds to the sums."""
 
     pools: Integers
     frame_rows: Integers
@@ -91,6 +126,7 @@ class Layout:
     label_rows: Integers
     label_at: Integers
     is_fired: Booleans
+    sums: LabelSums
 
 
 def stratum_layout(panel: Panel, of_lane: Integers) -> Layout:
@@ -122,7 +158,8 @@ def stratum_layout(panel: Panel, of_lane: Integers) -> Layout:
         code = at.reindex(pd.MultiIndex.from_frame(table[keys])).to_numpy(dtype=float)
         rows.append(np.flatnonzero(~np.isnan(code)))
         codes.append(code[rows[-1]].astype(np.int64))
-    return Layout(pools, rows[0], codes[0], rows[1], codes[1], is_fired)
+    sums = _label_sums(panel.draws.iloc[rows[1]], codes[1], strata)
+    return Layout(pools, rows[0], codes[0], rows[1], codes[1], is_fired, sums)
 
 
 def window_sums(
@@ -138,7 +175,7 @@ def window_sums(
     """
     pools, strata = layout.is_fired.shape
     sums = np.zeros((len(FIELDS), pools, strata))
-    labels = _label_sums(panel, layout)
+    labels = layout.sums
     arrives = np.argsort(labels.known, kind="stable")
     bounds = np.searchsorted(labels.known[arrives], np.arange(panel.days + 1))
     tallies: dict[int, Floats] = {}
@@ -160,9 +197,18 @@ def window_sums(
         yield day, sums, mask
 
 
-def sums_to_date(panel: Panel, cohorts: Cohorts, layout: Layout) -> Floats:
-    """Return the sums over all mature cohorts of the version in force on the last day."""
-    mask = cohorts.is_mature(panel.days - 1)[:, layout.pools]
+def sums_of(panel: Panel, layout: Layout, mask: Booleans, until: Integers) -> Floats:
+    """Return the sums over some cohorts of each pool, from the labels known by a day.
+
+    Args:
+        panel: Frame and labels.
+        layout: The strata of the pools.
+        mask: Which cohorts, shape (days, pools of the layout).
+        until: The last day on which a label counts, shape () or (pools of the layout,).
+
+    Returns:
+        Shape (fields, pools, strata), the fields as in `FIELDS`.
+    """
     pools, strata = layout.is_fired.shape
     sums = np.zeros((len(FIELDS), pools * strata))
     frame = panel.frame.iloc[layout.frame_rows]
@@ -171,8 +217,9 @@ def sums_to_date(panel: Panel, cohorts: Cohorts, layout: Layout) -> Floats:
         sums[field] = np.bincount(
             layout.frame_at, weights=frame[name].to_numpy() * counts, minlength=pools * strata
         )
-    labels = _label_sums(panel, layout)
+    labels = layout.sums
     counts = mask[labels.day, labels.pool]
+    counts &= labels.known <= np.broadcast_to(until, pools)[labels.pool]
     at = labels.pool * strata + labels.stratum
     for field, value in enumerate(labels.values):
         sums[field + 2] = np.bincount(at, weights=value * counts, minlength=pools * strata)
@@ -194,22 +241,9 @@ def _populations(panel: Panel, layout: Layout) -> Iterator[Floats]:
         yield found
 
 
-@dataclass(frozen=True)
-class _LabelSums:
-    """What each label adds: `values` is (fields - 2, labels), the codes are (labels,)."""
-
-    known: Integers
-    day: Integers
-    pool: Integers
-    stratum: Integers
-    values: Floats
-
-
-def _label_sums(panel: Panel, layout: Layout) -> _LabelSums:
-    strata = layout.is_fired.shape[1]
-    table = panel.draws.iloc[layout.label_rows]
+def _label_sums(table: pd.DataFrame, at: Integers, strata: int) -> LabelSums:
     keep = (table["verdict"] != "unsure").to_numpy()
-    table, at = table[keep], layout.label_at[keep]
+    table, at = table[keep], at[keep]
     event = (table["verdict"] == "should_fire").to_numpy(dtype=float)
     w = 1 / table["inclusion_probability"].to_numpy(dtype=float)
     r = w * table["reach"].to_numpy(dtype=float)
@@ -217,14 +251,14 @@ def _label_sums(panel: Panel, layout: Layout) -> _LabelSums:
     for weight in (w, r):
         sums += [weight, weight**2, weight * event, weight**2 * event]
     known, day = table["known"].to_numpy(), table["day"].to_numpy()
-    return _LabelSums(known, day, at // strata, at % strata, np.stack(sums))
+    return LabelSums(known, day, at // strata, at % strata, np.stack(sums))
 
 
 def _add_labels(
     tallies: dict[int, Floats],
     sums: Floats,
     included: Booleans,
-    labels: _LabelSums,
+    labels: LabelSums,
     now: Integers,
 ) -> None:
     """Add the labels that arrived today to their cohorts, and to the sums where those count."""

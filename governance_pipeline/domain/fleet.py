@@ -53,17 +53,24 @@ def e_bh(e_values: Floats, slots: int, q: float = FALSE_DISCOVERY_RATE) -> NDArr
 
 
 def reject_over_time(
-    e_values: Floats, slots: int, q: float = FALSE_DISCOVERY_RATE
+    e_values: Floats,
+    slots: int,
+    q: float = FALSE_DISCOVERY_RATE,
+    *,
+    reopened: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.bool_], Floats]:
     """Return who is rejected by each day, and the e-values frozen at the first rejection.
 
     A frozen e-value goes on counting for the others, so the rejected set only grows and the false
-    discovery rate holds whenever somebody looks. A single series needs e >= 20.
+    discovery rate holds whenever somebody looks. A single series needs e >= 20. Where an audit is
+    closed, the series begins anew: its e-value of the day counts again, and it may be rejected
+    again.
 
     Args:
         e_values: Shape (days, series); NaN where a series is not judged.
         slots: Hypotheses of the year, at least the number of series.
         q: False discovery rate, in (0, 1).
+        reopened: Where a closed audit takes a rejection back, shape (days, series).
 
     Returns:
         Rejected by the day and the frozen e-value (NaN before), both of shape (days, series).
@@ -80,6 +87,8 @@ def reject_over_time(
     frozen = np.full((days, series), np.nan)
     known = np.full(series, np.nan)
     for day in range(days):
+        if reopened is not None:
+            known = np.where(reopened[day], np.nan, known)
         current = np.where(np.isnan(known), e_values[day], known)
         rejected = current >= 20 if slots == 1 else e_bh(current, slots, q)
         known = np.where(rejected & np.isnan(known), current, known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ class Levels:
     half_width: Floats
     reasons: dict[tuple[str, str], str]
 
-    @property
+    @cached_property
     def target(self) -> Floats:
         """Return m = goal - tolerance, the level a metric is judged against."""
         return self.goal - self.tolerance
@@ -39,8 +40,10 @@ def build_levels(goals: pd.DataFrame, panel: Panel) -> Levels:
     Raises:
         InputError: If goal - tolerance is not strictly between 0 and 1.
     """
-    code = {name: index for index, name in enumerate(panel.strategies["strategy_id"])}
-    shape = (panel.days, len(code), len(METRICS))
+    # Goals are for what has a status; a version in shadow beside it is measured alone.
+    primary = panel.strategies[panel.strategies["is_primary"].astype(bool)]
+    code = dict(zip(primary["strategy_id"], primary.index.to_numpy().tolist(), strict=True))
+    shape = (panel.days, len(panel.strategies), len(METRICS))
     goal, tolerance = np.full(shape, np.nan), np.full(shape, np.nan)
     half_width = np.full(shape, EVIDENCE_HALF_WIDTH)
     reasons = {}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from governance_pipeline.domain.accuracy import METRICS, Estimate, estimate
+from governance_pipeline.domain.appeals import Overturns, count_overturns
 from governance_pipeline.domain.bets import event_rates
 from governance_pipeline.domain.cohorts import (
     NEVER,
@@ -19,7 +19,7 @@ from governance_pipeline.domain.cohorts import (
     as_tallies,
     build_cohorts,
     stratum_layout,
-    sums_to_date,
+    sums_of,
     window_sums,
 )
 from governance_pipeline.domain.intervals import Booleans, Floats, Integers
@@ -47,48 +47,52 @@ class Window:
 
 @dataclass
 class Measured:
-    """28-day windows of every day, (days, pools), and the window to date, (pools,).
+    """28-day windows of every day, (days, pools), and a window to date per version, (pools,).
 
-    `cohorts` counts the mature cohorts of the window, `matured_share` is their share among the last
-    28 days with decisions, `matured_through` the index of the latest, -1 without one;
-    `has_thin_stratum` is (days, pools, metrics).
+    `to_date` pairs the last day of every pool's n-th version (-1 for none) with the window, and
+    `overturns` counts appeals of the last 28 days and of the version, by day. `cohorts` counts the
+    mature cohorts of the window, `matured_share` is their share among the last 28 days with
+    decisions, `matured_through` the index of the latest, -1 without one; `has_thin_stratum` is
+    (days, pools, metrics). `layouts` numbers the strata of every pool.
     """
 
     pools: Pools
+    layouts: list[Layout]
     sizes: Cohorts
     recent: Window
-    to_date: Window
+    to_date: list[tuple[Integers, Window]]
+    overturns: tuple[Overturns, Overturns]
     cohorts: Integers
     matured_share: Floats
     matured_through: Integers
     has_thin_stratum: Booleans
 
 
-def measure(panel: Panel, pools: Pools, targets: Floats) -> Measured:
+def measure(panel: Panel, pools: Pools, targets: Floats, appeals: pd.DataFrame) -> Measured:
     """Estimate every pool on every day.
 
     Args:
         panel: Frame and labels.
         pools: The lanes and the strategies on several channels.
         targets: m, shape (days, pools, 2); it weighs the strata for `has_thin_stratum`.
+        appeals: See `appeals.count_overturns`.
     """
     sizes = build_cohorts(panel, pools)
     shape = (panel.days, len(pools))
     found = Measured(
         pools,
+        [stratum_layout(panel, of) for of in (pools.own, pools.whole) if (of >= 0).any()],
         sizes,
         _empty_window(shape),
-        _empty_window(shape[1:]),
+        [(ends, _empty_window(shape[1:])) for ends in _version_ends(panel, pools)],
+        count_overturns(panel, pools, appeals),
         np.zeros(shape, dtype=np.int64),
         np.zeros(shape),
         np.full(shape, -1, dtype=np.int64),
         np.zeros((*shape, 2), dtype=bool),
     )
     uneven_from = _uneven_from(panel, pools)
-    for of_lane in (pools.own, pools.whole):
-        if not (of_lane >= 0).any():
-            continue
-        layout = stratum_layout(panel, of_lane)
+    for layout in found.layouts:
         at = layout.pools
         for day, sums, mask in window_sums(panel, sizes, layout):
             _store(found.recent, (day, at), sums, layout, uneven_from[at] <= day)
@@ -96,14 +100,30 @@ def measure(panel: Panel, pools: Pools, targets: Floats) -> Measured:
             latest = np.where(mask.any(axis=0), day - mask[::-1].argmax(axis=0), -1)
             found.matured_through[day, at] = latest
             found.has_thin_stratum[day, at] = _thin(sums, layout, targets[day, at])
-        uneven = uneven_from[at] < panel.days
-        _store(found.to_date, (at,), sums_to_date(panel, sizes, layout), layout, uneven)
+        for ends, window in found.to_date:
+            mask = sizes.is_mature_by(ends)[:, at]
+            sums = sums_of(panel, layout, mask, ends[at])
+            _store(window, (at,), sums, layout, uneven_from[at] <= ends[at])
     for day in range(panel.days):
         recent = slice(max(0, day + 1 - WINDOW), day + 1)
         cohorts = (sizes.population[recent] > 0).sum(axis=0)
         mature = sizes.is_mature(day)[recent].sum(axis=0)
         found.matured_share[day] = mature / np.maximum(cohorts, 1)
     return found
+
+
+def _version_ends(panel: Panel, pools: Pools) -> list[Integers]:
+    """Return the last day of each pool's first, second ... version, -1 where it has no such."""
+    version = panel.version[:, pools.table["strategy"].to_numpy(dtype=np.int64)]
+    is_last = np.ones(version.shape, dtype=bool)
+    is_last[:-1] = version[1:] != version[:-1]
+    is_last &= version >= 0
+    number = np.cumsum(is_last, axis=0) * is_last
+    most = int(number.max(initial=0))
+    return [
+        np.where((number == n).any(axis=0), (number == n).argmax(axis=0), -1)
+        for n in range(1, most + 1)
+    ]
 
 
 def _empty_window(shape: tuple[int, ...]) -> Window:
@@ -163,63 +183,49 @@ def _thin(sums: Floats, layout: Layout, targets: Floats) -> Booleans:
 
 
 def accuracy_table(panel: Panel, measured: Measured, start: int) -> pd.DataFrame:
-    """Return `strategy_accuracy`: 28d for every day from `start`, to_date for the last day."""
+    """Return `strategy_accuracy`: 28d for every day from `start`, to_date for a version's last."""
     days = np.arange(start, panel.days)
-    recent, to_date = measured.recent, measured.to_date
+    repeat = len(measured.pools)
+    every = np.tile(np.arange(repeat), len(days))
+    part = slice(start, None)
+    recent, overturns = measured.overturns
     parts = [
-        _table(
-            panel,
-            measured,
-            "28d",
-            days,
-            _columns(recent, slice(start, None)),
-            (recent, slice(start, None)),
-        ),
-        _table(
-            panel,
-            measured,
-            "to_date",
-            days[-1:],
-            _columns(to_date, None),
-            (to_date, None),
-        ),
-    ]
+        _table(panel, measured, "28d", np.repeat(days, repeat), every, (
+            measured.recent, part, recent
+        ))
+    ]  # fmt: skip
+    for ends, window in measured.to_date:
+        own = np.flatnonzero(ends >= start)
+        parts.append(_table(panel, measured, "to_date", ends[own], own, (window, own, overturns)))
     return pd.concat(parts, ignore_index=True)
-
-
-def _columns(window: Window, part: slice | None) -> dict[str, NDArray[Any]]:
-    columns: dict[str, NDArray[Any]] = {}
-    columns.update({name: column[part] for name, column in window.values.items()})
-    columns.update({name: column[part] for name, column in window.reasons.items()})
-    return columns
 
 
 def _table(
     panel: Panel,
     measured: Measured,
     kind: str,
-    days: Integers,
-    columns: dict[str, NDArray[Any]],
-    counted: tuple[Window, slice | None],
+    day: Integers,
+    pool: Integers,
+    counted: tuple[Window, slice | Integers, Overturns],
 ) -> pd.DataFrame:
     pools = measured.pools.table
-    repeat = len(pools)
-    day = np.repeat(days, repeat)
-    strategy = pools["strategy"].to_numpy()
-    window, part = counted
-    environment = panel.strategies["environment"].to_numpy()[strategy]
+    strategy = pools["strategy"].to_numpy()[pool]
+    window, part, overturns = counted
+    columns = {**window.values, **window.reasons}
     table = pd.DataFrame(
         {
-            "strategy_id": np.tile(pools["strategy_id"].to_numpy(), len(days)),
-            "version": panel.version[days][:, strategy].ravel(),
-            "channel": np.tile(pools["channel"].to_numpy(), len(days)),
-            "environment": np.tile(environment, len(days)),
+            "strategy_id": pools["strategy_id"].to_numpy()[pool],
+            "version": panel.version[day, strategy],
+            "channel": pools["channel"].to_numpy()[pool],
+            "environment": panel.strategies["environment"].to_numpy()[strategy],
             "window_kind": kind,
             "window_end": panel.dates()[day],
-            **{name: np.asarray(column).ravel() for name, column in columns.items()},
+            **{name: np.asarray(column[part]).ravel() for name, column in columns.items()},
             "labelled": window.labelled[part].ravel(),
             "effective_n": window.effective_n[part].ravel(),
-            "matured_share": measured.matured_share[days].ravel(),
+            "matured_share": measured.matured_share[day, pool],
+            "appeal_proxy_precision": overturns.proxy_precision[day, pool],
+            "overturn_rate": overturns.overturn_rate[day, pool],
         }
     )
     # Before its first decision a strategy has no version, and no row.

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from governance_pipeline.domain.intervals import Integers
+from governance_pipeline.domain.intervals import Booleans, Integers
 from governance_pipeline.domain.tallies import check_probabilities
 from governance_pipeline.errors import InputError
 
 ENVIRONMENT = {"live": "live", "ramp": "live", "shadow": "shadow"}
+SUBJECT = ["strategy_id", "environment"]
 VERDICTS = ("should_fire", "should_not_fire", "unsure")
 # Cells of the bet: fired and not, each with a bin for "no score" and 20 fine score bins.
 BINS = 21
@@ -40,6 +41,11 @@ class Panel:
         """Return the days of the panel."""
         return pd.date_range(self.first, periods=self.days, freq="D")
 
+    def rows_of(self, lanes: Booleans) -> Panel:
+        """Return the same panel with the rows of some lanes alone; `lanes` is (lanes,)."""
+        frame = self.frame[lanes[self.frame["lane"].to_numpy()]]
+        return replace(self, frame=frame, draws=self.draws[lanes[self.draws["lane"].to_numpy()]])
+
     def lane_version(self) -> Integers:
         """Return the version in force of each lane, shape (days, lanes)."""
         return self.version[:, self.lanes["strategy"].to_numpy()]
@@ -60,6 +66,13 @@ class Pools:
     def __len__(self) -> int:
         return len(self.table)
 
+    def only(self, keep: Integers) -> Pools:
+        """Return these pools alone, numbered in the order given; `keep` holds their codes."""
+        code = np.full(len(self) + 1, -1, dtype=np.int64)
+        code[keep] = np.arange(len(keep))
+        table = self.table.iloc[keep].reset_index(drop=True)
+        return Pools(table, code[self.own], code[self.whole])
+
     def expand(self, lane: Integers) -> tuple[Integers, Integers]:
         """Return the positions in `lane` and their pools, a position once for each of its pools."""
         parts = [(np.flatnonzero(of[lane] >= 0), of) for of in (self.own, self.whole)]
@@ -70,7 +83,11 @@ class Pools:
 
 
 def build_panel(
-    frame: pd.DataFrame, draws: pd.DataFrame, strategies: pd.DataFrame, as_of: dt.date
+    frame: pd.DataFrame,
+    draws: pd.DataFrame,
+    strategies: pd.DataFrame,
+    as_of: dt.date,
+    first: dt.date,
 ) -> Panel:
     """Code the frame and the labels of the strategies that are live, ramping or in shadow.
 
@@ -81,19 +98,15 @@ def build_panel(
         draws: `int_audit_draws`.
         strategies: Registry table; its lifecycle decides which environment is judged.
         as_of: Last day; what became known later is left out.
+        first: First day, not after the frame's.
 
     Raises:
         InputError: If a probability or a verdict is out of its range, or a label has no cell.
     """
-    judged = strategies.loc[strategies["lifecycle"].isin(list(ENVIRONMENT))].sort_values(
-        "strategy_id"
-    )
-    judged = judged.reset_index(drop=True)
-    code = pd.Series(judged.index.to_numpy(), index=judged["strategy_id"])
-    wanted = judged.set_index("strategy_id")["lifecycle"].map(ENVIRONMENT)
-    judged["environment"] = judged["lifecycle"].map(ENVIRONMENT)
-    rows = _coded(frame, code, wanted, as_of)
-    first = rows["decision_date"].min().date() if len(rows) else as_of
+    judged = _subjects(strategies, frame)
+    code = pd.Series(judged.index, index=pd.MultiIndex.from_frame(judged[SUBJECT]))
+    rows = _coded(frame, code, as_of)
+    rows["gmv"] = rows["gmv"].astype(float) if "gmv" in rows else np.nan
     days = (as_of - first).days + 1
     rows["day"] = (rows["decision_date"] - pd.Timestamp(first)).dt.days
     version = _versions(rows, days, len(judged))
@@ -102,20 +115,33 @@ def build_panel(
     lanes = lanes.sort_values(["strategy", "channel"]).reset_index(drop=True)
     rows = _laned(rows, lanes)
     rows = _fill_design(rows).sort_values("day", kind="stable").reset_index(drop=True)
-    labels = _labels(_coded(draws, code, wanted, as_of), lanes, version, first, days)
+    labels = _labels(_coded(draws, code, as_of), lanes, version, first, days)
     _match_cells(rows, labels)
     return Panel(first, days, judged, lanes, version, rows, labels)
 
 
-def _coded(table: pd.DataFrame, code: pd.Series, wanted: pd.Series, as_of: dt.date) -> pd.DataFrame:
-    table = table.assign(decision_date=pd.to_datetime(table["decision_date"]))
-    environment = table["strategy_id"].map(wanted)
-    is_judged = (table["environment"] == environment) & (
-        table["decision_date"] <= pd.Timestamp(as_of)
+def _subjects(strategies: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return who is judged: each strategy where its lifecycle says, and beside it where else it
+    decides, as a new version in shadow does while the old one is live; only the first has a status.
+    """
+    judged = strategies.loc[strategies["lifecycle"].isin(list(ENVIRONMENT))]
+    judged = judged.assign(environment=judged["lifecycle"].map(ENVIRONMENT), is_primary=True)
+    seen = frame[SUBJECT].drop_duplicates()
+    both = seen.merge(judged.drop(columns=["environment", "is_primary"]), on="strategy_id")
+    primary = pd.MultiIndex.from_frame(judged[SUBJECT])
+    beside = both[~pd.MultiIndex.from_frame(both[SUBJECT]).isin(primary)]
+    subjects = pd.concat([judged, beside.assign(is_primary=False)], ignore_index=True)
+    order = ["strategy_id", "is_primary"]
+    return subjects.sort_values(order, ascending=[True, False], ignore_index=True)
+
+
+def _coded(table: pd.DataFrame, code: pd.Series, as_of: dt.date) -> pd.DataFrame:
+    table = table.assign(
+        decision_date=pd.to_datetime(table["decision_date"]),
+        strategy=code.reindex(pd.MultiIndex.from_frame(table[SUBJECT])).to_numpy(),
     )
-    table = table[is_judged].copy()
-    table["strategy"] = table["strategy_id"].map(code).astype(np.int64)
-    return table
+    is_judged = table["strategy"].notna() & (table["decision_date"] <= pd.Timestamp(as_of))
+    return table[is_judged].astype({"strategy": np.int64})
 
 
 def _versions(rows: pd.DataFrame, days: int, strategies: int) -> Integers:
@@ -230,10 +256,13 @@ REST = "rest"
 def drift_pools(panel: Panel) -> Pools:
     """Return what is bet on: channels with at least 10 expected labels a day, the rest, and all.
 
-    Expected labels are the mean of a lane's first 14 days. Several small channels of a strategy
-    are one pool `rest`; where no channel is large, `all` is that pool.
+    Only what has a status is bet on. Expected labels are the mean of a lane's first 14 days.
+    Several small channels of a strategy are one pool `rest`; where no channel is large, `all` is
+    that pool.
     """
+    is_primary = panel.strategies["is_primary"].to_numpy(dtype=bool)
     lanes = panel.lanes
+    has_status = is_primary[lanes["strategy"]]
     daily = panel.frame.groupby(["lane", "day"])["expected_draws"].sum().reset_index()
     start = daily.groupby("lane")["day"].transform("min")
     early = daily[daily["day"] < start + VOLUME_DAYS].groupby("lane")["expected_draws"].mean()
@@ -244,12 +273,15 @@ def drift_pools(panel: Panel) -> Pools:
     is_alone = is_large | (channels == 1) | ((small == 1) & (channels > 1))
     is_rest = ~is_alone & (small < channels)
     label = lanes["channel"].where(~pd.Series(is_rest), REST)
-    has_own = is_alone | is_rest
+    has_own = (is_alone | is_rest) & has_status
     table = lanes.assign(channel=label)[has_own].drop_duplicates(["strategy", "channel"])
     table = table.reset_index(drop=True)
     pool = pd.Series(table.index, index=pd.MultiIndex.from_frame(table[["strategy", "channel"]]))
     keys = pd.MultiIndex.from_arrays([strategy, label])
     own = pool.reindex(keys).fillna(-1).to_numpy()
     own = np.where(has_own, own, -1).astype(np.int64)
-    whole, extra = _whole_pools(lanes, len(table))
+    judged = lanes[has_status]
+    part, extra = _whole_pools(judged, len(table))
+    whole = np.full(len(lanes), -1, dtype=np.int64)
+    whole[judged.index] = part
     return Pools(pd.concat([table, extra], ignore_index=True), own, whole)

@@ -15,102 +15,14 @@ from governance_pipeline.domain.goals import METRICS, Levels
 from governance_pipeline.domain.intervals import Booleans, Floats, Integers
 from governance_pipeline.domain.measuring import Measured
 from governance_pipeline.domain.panel import ENVIRONMENT, Panel
-from governance_pipeline.domain.status import (
-    NEEDS_AUDIT,
-    NOT_MONITORED,
-    STATUSES,
-    WHYS,
-    Codes,
-    History,
-    replay,
-    worse,
-)
+from governance_pipeline.domain.recovery import recovered
+from governance_pipeline.domain.status import STATUSES, WHYS, worse
+from governance_pipeline.domain.suspecting import suspicions
+from governance_pipeline.domain.verdicts import Judged, alarms, judge_pools
 from governance_pipeline.domain.wording import Facts, Words, describe
 
 ALL = "all"
-POPULATION_DAYS = 28
-ON_EVIDENCE = ("rejected", "own_alarm", "evidence")
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Statuses of every accuracy pool: codes and evidence, each (days, pools, metrics).
-
-    `unit` is the drift pool behind an accuracy pool, `alarm` the drift pool that raised the alarm
-    of a strategy on several channels, -1 for its own.
-    """
-
-    status: Codes
-    why: Codes
-    unit: Integers
-    alarm: Integers
-    e_value: Floats
-
-
-def judge_pools(panel: Panel, measured: Measured, detected: Detected, levels: Levels) -> Judged:
-    """Replay the status rules of every pool, and raise a strategy where one channel is rejected."""
-    pools = measured.pools
-    strategy = pools.table["strategy"].to_numpy()
-    unit = _units(measured, detected)
-    e_value, rejected = detected.e_value[:, unit], detected.is_rejected[:, unit]
-    target = levels.target[:, strategy]
-    recent = np.stack([_recent_population(measured.sizes.population)] * 2, axis=-1)
-    values = measured.recent.values
-    estimate, low, high = (
-        np.stack([values[metric + end] for metric in METRICS], axis=-1)
-        for end in ("", "_lo", "_hi")
-    )
-    cohorts = np.stack([measured.cohorts] * 2, axis=-1)
-    shape = target.shape
-    days = shape[0]
-    verdicts = replay(
-        History(
-            has_population=recent.reshape(days, -1),
-            target=target.reshape(days, -1),
-            estimate=estimate.reshape(days, -1),
-            low=low.reshape(days, -1),
-            high=high.reshape(days, -1),
-            e_value=e_value.reshape(days, -1),
-            is_rejected=rejected.reshape(days, -1),
-            cohorts=cohorts.reshape(days, -1),
-            has_thin_stratum=measured.has_thin_stratum.reshape(days, -1),
-            evidence_half_width=levels.half_width[:, strategy].reshape(days, -1),
-        )
-    )
-    status, why = verdicts.status.reshape(shape), verdicts.why.reshape(shape)
-    alarm = np.full(shape, -1, dtype=np.int64)
-    _raise_wholes(measured, detected, status, why, alarm)
-    return Judged(status, why, unit, alarm, e_value)
-
-
-def _recent_population(population: Floats) -> Booleans:
-    counted = np.cumsum(population, axis=0)
-    before = np.zeros_like(counted)
-    before[POPULATION_DAYS:] = counted[:-POPULATION_DAYS]
-    return counted - before > 0
-
-
-def _units(measured: Measured, detected: Detected) -> Integers:
-    """Return the drift pool whose evidence speaks for each accuracy pool."""
-    pools, bets = measured.pools, detected.pools
-    unit = np.zeros(len(pools), dtype=np.int64)
-    unit[pools.own] = np.where(bets.own >= 0, bets.own, bets.whole)
-    is_multi = pools.whole >= 0
-    unit[pools.whole[is_multi]] = bets.whole[is_multi]
-    return unit
-
-
-def _raise_wholes(
-    measured: Measured, detected: Detected, status: Codes, why: Codes, alarm: Integers
-) -> None:
-    pools, bets = measured.pools, detected.pools
-    for lane in np.flatnonzero((pools.whole >= 0) & (bets.own >= 0)):
-        whole, channel = pools.whole[lane], bets.own[lane]
-        raised = detected.is_rejected[:, channel] & (status[:, whole] > NEEDS_AUDIT)
-        raised &= status[:, whole] != NOT_MONITORED
-        status[:, whole][raised] = NEEDS_AUDIT
-        why[:, whole][raised] = WHYS.index("rejected")
-        alarm[:, whole][raised] = channel
+ON_EVIDENCE = ("rejected", "own_alarm", "evidence", "baseline")
 
 
 def status_table(
@@ -119,13 +31,19 @@ def status_table(
     detected: Detected,
     levels: Levels,
     registry: tuple[pd.DataFrame, pd.DataFrame],
+    golden: pd.DataFrame,
     start: int,
 ) -> pd.DataFrame:
     """Return `strategy_status_days`: every registered strategy and channel on every day."""
     strategies, channels = registry
-    book = _open_book(panel, measured, detected, levels)
-    names = measured.pools.table[["strategy_id", "channel"]].to_numpy()
-    known = {(owner, channel): pool for pool, (owner, channel) in enumerate(names)}
+    book = _open_book(panel, measured, detected, levels, golden)
+    names = measured.pools.table
+    is_primary = panel.strategies["is_primary"].to_numpy(dtype=bool)[names["strategy"]]
+    known = {
+        (row["strategy_id"], row["channel"]): pool
+        for pool, row in enumerate(names.to_dict("records"))
+        if is_primary[pool]
+    }
     rows: list[Record] = []
     for strategy in strategies.sort_values("strategy_id").to_dict("records"):
         name = strategy["strategy_id"]
@@ -151,9 +69,10 @@ DAY, TEXT, RATE = "datetime64[us]", "string", "float64"
 COLUMNS = {
     "strategy_id": TEXT, "channel": TEXT, "date": DAY, "precision_status": TEXT,
     "recall_status": TEXT, "status": TEXT, "metric": TEXT, "since": DAY, "reason": TEXT,
-    "suspected_cause": TEXT, "estimate": RATE, "estimate_lo": RATE, "estimate_hi": RATE,
-    "goal": RATE, "e_value": RATE, "is_recovered": "bool", "matured_through": DAY,
-    "labels_needed": "int64", "decidable_on": DAY, "next_action": TEXT, "owner_team": TEXT,
+    "suspected_cause": TEXT, "cause_evidence": TEXT, "estimate": RATE, "estimate_lo": RATE,
+    "estimate_hi": RATE, "goal": RATE, "e_value": RATE, "is_recovered": "bool",
+    "matured_through": DAY, "labels_needed": "int64", "decidable_on": DAY, "next_action": TEXT,
+    "owner_team": TEXT,
 }  # fmt: skip
 
 
@@ -166,24 +85,44 @@ class _Book:
     detected: Detected
     levels: Levels
     judged: Judged
+    is_recovered: Booleans
+    causes: dict[tuple[int, int], list[tuple[int, str, str]]]
     lag: Floats
     dates: list[dt.date]
     owner: Integers
     bet_channels: list[str]
 
 
-def _open_book(panel: Panel, measured: Measured, detected: Detected, levels: Levels) -> _Book:
+def _open_book(
+    panel: Panel, measured: Measured, detected: Detected, levels: Levels, golden: pd.DataFrame
+) -> _Book:
+    judged = judge_pools(measured, detected, levels)
+    found = alarms(judged)
+    causes: dict[tuple[int, int], list[tuple[int, str, str]]] = {}
+    for said in suspicions(panel, measured, detected, levels, golden, found):
+        at = (said.alarm.pool, said.alarm.metric)
+        causes.setdefault(at, []).append((said.day, said.cause, said.evidence))
     return _Book(
         panel,
         measured,
         detected,
         levels,
-        judge_pools(panel, measured, detected, levels),
+        judged,
+        recovered(panel, measured, detected, levels, found),
+        causes,
         _mean_lag(panel),
         [date.date() for date in panel.dates()],
         measured.pools.table["strategy"].to_numpy(dtype=np.int64),
         detected.pools.table["channel"].tolist(),
     )
+
+
+def _cause(book: _Book, pool: int, day: int, metric: int) -> tuple[str | None, str | None]:
+    """Return what was suspected by a day of an alarm, and the figures for it."""
+    if WHYS[book.judged.why[day, pool, metric]] != "rejected":
+        return None, None
+    known = [said for said in book.causes.get((pool, metric), []) if said[0] <= day]
+    return known[-1][1:] if known else (None, None)
 
 
 def _mean_lag(panel: Panel) -> Floats:
@@ -232,6 +171,7 @@ def _pool_rows(book: _Book, strategy: Record, pool: int, start: int) -> list[Rec
         facts = _facts(book, strategy, pool, day, which)
         words: Words = describe(facts)
         through = book.measured.matured_through[day, pool]
+        cause, evidence = _cause(book, pool, day, which)
         rows.append(
             {
                 "strategy_id": strategy["strategy_id"],
@@ -242,13 +182,14 @@ def _pool_rows(book: _Book, strategy: Record, pool: int, start: int) -> list[Rec
                 "metric": METRICS[which],
                 "since": facts.since or dates[since[day]],
                 "reason": words.reason,
-                "suspected_cause": None,
+                "suspected_cause": cause,
+                "cause_evidence": evidence,
                 "estimate": facts.estimate,
                 "estimate_lo": facts.low,
                 "estimate_hi": facts.high,
                 "goal": facts.goal,
                 "e_value": facts.e_value,
-                "is_recovered": False,
+                "is_recovered": bool(book.is_recovered[day, pool, which]),
                 "matured_through": dates[through] if through >= 0 else None,
                 "labels_needed": words.labels_needed,
                 "decidable_on": words.decidable_on,
@@ -265,12 +206,14 @@ def _facts(book: _Book, strategy: Record, pool: int, day: int, metric: int) -> F
     why = WHYS[judged.why[day, pool, metric]]
     values = measured.recent.values
     alarm = int(judged.alarm[day, pool, metric])
-    unit = alarm if alarm >= 0 else int(judged.unit[pool])
+    unit = judged.alarm_unit(pool, day, metric)
     owner = book.owner[pool]
     evidence, starts = detected.e_value, detected.most_likely_start
     if why == "rejected":
         evidence, starts = detected.alarm_e_value, detected.alarm_start
     began = int(starts[day, unit, metric])
+    if why == "baseline":
+        began = int(detected.modes["baseline"].most_likely_start[day, unit, metric])
     labelled = (measured.recent.labelled_fired if metric == 0 else measured.recent.labelled)[
         day, pool
     ]

@@ -25,6 +25,8 @@ NEEDS_AUDIT, WATCH, INSUFFICIENT, IMMATURE, HEALTHY, NOT_MONITORED = range(6)
 
 E_WATCH = 3.0
 E_CALM = 2.0
+# A baseline's alarm: its limit and its bet err in 2.5% of strategy-years each.
+E_BASELINE = 40.0
 MIN_COHORTS = 7
 MIN_STRATUM_LABELS = 5
 STRATUM_SHARE = 0.05
@@ -33,7 +35,7 @@ STRATUM_SHARE = 0.05
 WHYS = (
     "no_goal", "no_population", "rejected", "own_alarm", "evidence",
     "few_cohorts", "wide_interval", "empty_stratum", "below_target", "unproven", "healthy",
-    "not_measurable",
+    "not_measurable", "baseline",
 )  # fmt: skip
 
 Codes = NDArray[np.int8]
@@ -46,6 +48,7 @@ class History:
 
     `target` is m = goal - tolerance, NaN without a goal; `estimate`, `low` and `high` the 28-day
     interval; `e_value` the evidence of a drop and `is_rejected` whether e-BH rejected it by then;
+    `baseline_e_value` the evidence of a drop below its own past, NaN where there is none;
     `cohorts` how many were mature; `has_thin_stratum` whether a stratum that weighs over 5% has
     fewer than 5 labels; `evidence_half_width` the goal's.
     """
@@ -60,6 +63,7 @@ class History:
     cohorts: NDArray[np.int64]
     has_thin_stratum: Booleans
     evidence_half_width: Floats
+    baseline_e_value: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,8 @@ class Verdicts:
 def replay(history: History) -> Verdicts:
     """Return each series' status on each day, the first rule that matches.
 
-    0 not_monitored, 1 needs_audit, 2 watch on evidence (e >= 3, until e < 2), 3 immature,
+    0 not_monitored, 1 needs_audit, 2 watch on evidence (e >= 3, or >= 40 against its own past,
+    until that e < 2), 3 immature,
     4 insufficient_evidence, 5 watch on the estimate (below m, until the lower limit reaches m and
     e < 2), 6 healthy. The first classification as healthy needs the lower limit at m.
 
@@ -93,11 +98,15 @@ def replay(history: History) -> Verdicts:
     days, series = history.target.shape
     status = np.empty((days, series), dtype=np.int8)
     why = np.empty((days, series), dtype=np.int8)
-    is_alert, is_low, is_proven = (np.zeros(series, dtype=bool) for _ in range(3))
+    is_alert, is_below, is_low, is_proven = (np.zeros(series, dtype=bool) for _ in range(4))
+    baseline = np.ones((days, series))
+    if history.baseline_e_value is not None:
+        baseline = np.nan_to_num(history.baseline_e_value, nan=1.0)
     for day in range(days):
         e = np.nan_to_num(history.e_value[day], nan=1.0)
         target, estimate, low = history.target[day], history.estimate[day], history.low[day]
         is_alert = (e >= E_WATCH) | (is_alert & (e >= E_CALM))
+        is_below = (baseline[day] >= E_BASELINE) | (is_below & (baseline[day] >= E_CALM))
         matured = history.cohorts[day] >= MIN_COHORTS
         is_null = np.isnan(estimate)
         wide = (history.high[day] - low) / 2 > history.evidence_half_width[day]
@@ -113,6 +122,7 @@ def replay(history: History) -> Verdicts:
             (history.is_rejected[day], NEEDS_AUDIT, "rejected"),
             (is_alert & (e >= 20), WATCH, "own_alarm"),
             (is_alert, WATCH, "evidence"),
+            (is_below, WATCH, "baseline"),
             (~matured, IMMATURE, "few_cohorts"),
             (is_null, INSUFFICIENT, "not_measurable"),
             (wide, INSUFFICIENT, "wide_interval"),

@@ -13,6 +13,7 @@ WINDOW_DAYS = 28
 NEXT_ACTIONS = {
     "rejected": "audit the strategy, then close the audit with its finding",
     "own_alarm": "look at its newest errors",
+    "baseline": "look at its newest errors, and ask whether the goal should be higher",
     "no_goal": "set a goal, or keep the registered reason",
     "no_population": "check that its decisions are delivered, or retire it",
     "few_cohorts": "wait for the reviewers",
@@ -90,6 +91,7 @@ def _reason(facts: Facts) -> str:
         "rejected": f"{at}dropped below {facts.target:.3f}{since} (e = {facts.e_value:.3g})",
         "own_alarm": f"evidence of {drop}, not yet enough among so many strategies",
         "evidence": f"first evidence of {drop}",
+        "baseline": f"holds its goal and is no longer what it was at first{since}",
         "few_cohorts": f"{facts.cohorts} cohorts are at least 90% labelled, 7 are needed",
         "not_measurable": f"no estimate: {facts.null_reason}",
         "wide_interval": f"the interval {_interval(facts)} is wider than +-{facts.half_width:.2f}",
@@ -111,7 +113,7 @@ def _next_action(facts: Facts, decidable: dt.date | None) -> str:
 
 def _labels(facts: Facts) -> tuple[int, dt.date | None]:
     """Return how many more labels decide the metric, and the day they are in at today's rate."""
-    if facts.why in ("rejected", "no_goal", "healthy"):
+    if facts.why in ("rejected", "no_goal", "healthy", "baseline"):
         return 0, facts.date
     if facts.why == "no_population":
         return 0, None

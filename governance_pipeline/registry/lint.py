@@ -110,7 +110,7 @@ def _sampling(_registry: Registry, s: Strategy, _today: dt.date | None) -> Itera
             "nothing of it would be audited",
             "give its version sampling, or audit_sample: upstream",
         )
-    if s.audit_sample == "upstream" and has_rates:
+    if s.audit_sample != "pipeline" and has_rates:
         yield _warning(s, "its sampling is not used, upstream draws", "remove one of the two")
 
 

@@ -139,7 +139,11 @@ class Strategy(Entry):
     lifecycle: Lifecycle
     traffic_percent: float = Field(100, ge=0, le=100)
     since: dt.date | None = Field(None, description="On its channels since; its first version's.")
-    audit_sample: Literal["pipeline", "upstream"] = "pipeline"
+    audit_sample: Literal["pipeline", "upstream", "upstream_fixed"] = Field(
+        "pipeline",
+        description="Who draws: the pipeline; upstream, each unit by itself; or upstream, a fixed "
+        "number per stratum.",
+    )
     versions: list[Version] = Field(min_length=1)
     goals: list[Goal] = Field(min_length=1)
     expires_on: dt.date | None = None

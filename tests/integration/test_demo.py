@@ -272,7 +272,7 @@ def test_the_same_demo_twice_gives_the_same_tables(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
     folders = [(tmp_path / name / "published" / "current").resolve() for name in ("one", "two")]
     tables = sorted(file.name for file in folders[0].glob("*.parquet"))
-    assert len(tables) == 17
+    assert len(tables) == 18
     with duckdb.connect() as connection:
         for table in tables:
             one, two = (str(folder / table) for folder in folders)

@@ -3,187 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from governance_pipeline.domain.judgement import Judgement, judge
+from governance_pipeline.domain.judgement import Inputs, Judgement, Terms, judge_blocks
 from governance_pipeline.errors import InputError
-
-FIRST = dt.date(2026, 3, 1)
-DROP_DAY = 45
-DAYS = 90
-FRAME = [
-    "strategy_id", "version", "channel", "environment", "decision_date", "is_fired", "stratum",
-    "fine_bin", "population", "reach", "expected_draws", "min_probability", "drawn",
-]  # fmt: skip
-DRAWS = [
-    "strategy_id", "version", "channel", "environment", "decision_date", "decision_id",
-    "is_fired", "stratum", "fine_bin", "inclusion_probability", "reach", "gmv", "verdict",
-    "known_on", "verdict_first", "is_disputed",
-]  # fmt: skip
-
-
-@dataclass
-class Market:
-    """What is simulated; shares in [0, 1], `drops` maps a strategy's number to its metric."""
-
-    strategies: int = 24
-    days: int = DAYS
-    labels: float = 60.0
-    fired_share: float = 0.4
-    units: int = 6000
-    prevalence: float = 0.11
-    tolerance: float = 0.03
-    precision_margin: float = 0.05
-    recall_margin: float = 0.10
-    precision_drop: float = 0.22
-    recall_drop: float = 0.40
-    drops: dict[int, str] = field(
-        default_factory=lambda: (
-            dict.fromkeys([2, 7], "precision") | dict.fromkeys([11, 17], "recall")
-        )
-    )
-    channels: tuple[str, ...] = ("shoptab",)
-    shares: tuple[float, float, float] = (0.34, 0.33, 0.33)
-    lags: tuple[int, int] = (1, 7)
-    missing: float = 0.03
-    unsure: float = 0.02
-    reach_sigma: float = 0.6
-
-
-@dataclass
-class Tables:
-    frame: pd.DataFrame
-    draws: pd.DataFrame
-    strategies: pd.DataFrame
-    channels: pd.DataFrame
-    versions: pd.DataFrame
-    goals: pd.DataFrame
-
-    def judge(self, days: int = DAYS, start: dt.date | None = None) -> Judgement:
-        return judge(
-            self.frame, self.draws, self.strategies, self.channels, self.versions, self.goals,
-            FIRST + dt.timedelta(days=days - 1), start,
-        )  # fmt: skip
-
-
-def simulate(seed: int, market: Market) -> Tables:
-    """Ten fine bins on each side; misses grow towards the cut, wrong fires shrink away from it."""
-    rng = np.random.default_rng(seed)
-    names = [f"s{number:02d}" for number in range(market.strategies)]
-    goals, cells = [], []
-    for number, name in enumerate(names):
-        level = {"precision": rng.uniform(0.85, 0.90), "recall": rng.uniform(0.70, 0.75)}
-        for metric, goal in level.items():
-            goals.append((name, metric, FIRST, goal, None, market.tolerance, 0.10))
-        for channel in market.channels:
-            cells.append(_cells(rng, market, market.drops.get(number), level).assign(
-                strategy_id=name, channel=channel
-            ))  # fmt: skip
-    frame = pd.concat(cells, ignore_index=True).assign(version=1, environment="live")
-    frame["drawn"] = rng.binomial(frame["population"], frame["min_probability"])
-    frame["expected_draws"] = frame["population"] * frame["min_probability"]
-    frame["reach"] = frame["population"] * 30
-    strategies = pd.DataFrame(
-        {"strategy_id": names, "lifecycle": "live", "owner_team": "moderation"}
-    )
-    channels = pd.DataFrame(
-        [(name, channel) for name in names for channel in market.channels],
-        columns=["strategy_id", "channel"],
-    )
-    goal_columns = [
-        "strategy_id", "metric", "effective_from", "goal", "goal_null_reason", "tolerance",
-        "evidence_half_width",
-    ]  # fmt: skip
-    return Tables(
-        frame[FRAME],
-        _draws(rng, market, frame),
-        strategies,
-        channels,
-        pd.DataFrame(),
-        pd.DataFrame(goals, columns=goal_columns),
-    )
-
-
-def _cells(
-    rng: np.random.Generator, market: Market, drop: str | None, level: dict[str, float]
-) -> pd.DataFrame:
-    day = np.arange(market.days)
-    dropped = day >= DROP_DAY
-    precision = level["precision"] - market.tolerance + market.precision_margin
-    recall = level["recall"] - market.tolerance + market.recall_margin
-    p = precision - market.precision_drop * (dropped & (drop == "precision"))
-    r = recall - market.recall_drop * (dropped & (drop == "recall"))
-    size = market.units * rng.uniform(0.9, 1.1, market.days)
-    positives = market.prevalence * size
-    hits = r * positives
-    fired, missed = hits / p, positives - hits
-    mid = (np.arange(20) + 0.5) / 20
-    mass = np.r_[np.exp(-6 * mid[:10]), np.exp(3 * (mid[10:] - 0.5))]
-    tilt = np.r_[np.exp(9 * mid[:10]), np.exp(-6 * (mid[10:] - 0.5))]
-    parts = []
-    for is_fired, bins, total, wrong in (
-        (True, slice(10, 20), fired, fired - hits),
-        (False, slice(0, 10), size - fired, missed),
-    ):
-        share = mass[bins] / mass[bins].sum()
-        population = rng.poisson(total[:, None] * share)
-        rate = tilt[bins] / (tilt[bins] * share).sum() * (wrong / total)[:, None]
-        stratum = np.arange(20)[bins] // 4
-        if is_fired:
-            rates = np.full(10, market.labels * market.fired_share / total[0])
-        else:
-            wanted = market.labels * (1 - market.fired_share) * np.array(market.shares)
-            sizes = np.bincount(stratum, share * total[0])
-            rates = wanted[stratum] / sizes[stratum]
-        parts.append(
-            pd.DataFrame(
-                {
-                    "decision_date": np.repeat(
-                        [FIRST + dt.timedelta(days=int(d)) for d in day], 10
-                    ),
-                    "is_fired": is_fired,
-                    "fine_bin": np.tile(np.arange(20)[bins], market.days),
-                    "stratum": np.tile(
-                        [f"{'fired' if is_fired else 'unfired'}/{s}" for s in stratum], market.days
-                    ),
-                    "population": population.ravel(),
-                    "min_probability": np.tile(np.minimum(rates, 1.0), market.days),
-                    "wrong_rate": np.clip(rate, 0, 0.95).ravel(),
-                }
-            )
-        )
-    return pd.concat(parts, ignore_index=True)
-
-
-def _draws(rng: np.random.Generator, market: Market, frame: pd.DataFrame) -> pd.DataFrame:
-    at = np.repeat(frame.index.to_numpy(), frame["drawn"])
-    draws = frame.loc[at].reset_index(drop=True)
-    wrong = rng.random(len(draws)) < draws["wrong_rate"]
-    fire = np.where(draws["is_fired"] != wrong, "should_fire", "should_not_fire")
-    verdict = np.where(rng.random(len(draws)) < market.unsure, "unsure", fire)
-    lag = rng.integers(market.lags[0], market.lags[1] + 1, len(draws))
-    known = pd.to_datetime(draws["decision_date"]) + pd.to_timedelta(lag, unit="D")
-    draws = draws.assign(
-        decision_id=[f"d{number}" for number in range(len(draws))],
-        inclusion_probability=draws["min_probability"],
-        reach=1 + rng.lognormal(3, market.reach_sigma, len(draws)).astype(int),
-        gmv=1.0,
-        verdict=verdict,
-        verdict_first=verdict,
-        known_on=known.dt.date,
-        is_disputed=False,
-    )
-    return draws.loc[rng.random(len(draws)) >= market.missing, DRAWS].reset_index(drop=True)
-
-
-def of_strategies(found: Judgement) -> pd.DataFrame:
-    days = found.status_days
-    return days[days["channel"] == "all"]
+from tests.unit.markets import (
+    DAYS,
+    DROP_DAY,
+    FIRST,
+    FRAME,
+    Market,
+    Tables,
+    changed,
+    of_strategies,
+    simulate,
+)
 
 
 @pytest.fixture(scope="module")
@@ -273,10 +111,6 @@ def test_estimates_hold_the_truth(market: Market, tables: Tables, found: Judgeme
     assert (steady["matured_share"] > 0.6).all()
 
 
-def changed(tables: Tables, **columns: Any) -> Tables:
-    return Tables(**{**tables.__dict__, **columns})
-
-
 def test_a_strategy_on_several_channels_is_judged_on_each_and_as_one() -> None:
     market = Market(
         strategies=3, channels=("affiliate", "video"), labels=40, drops={1: "precision"}
@@ -335,14 +169,16 @@ def test_a_new_version_starts_again() -> None:
         for name in ("frame", "draws")
     }
     found = changed(tables, **version).judge()
-    drift = found.drift[found.drift["metric"] == "precision"].set_index("date")
+    is_goal = (found.drift["metric"] == "precision") & (found.drift["mode"] == "goal")
+    drift = found.drift[is_goal].set_index("date")
     assert drift["e_value"][fresh - pd.Timedelta(days=1)] > 1e3
     assert drift["e_value"][fresh] < 1.01
     assert set(drift["version"]) == {1, 2}
     # Only closing the audit clears an alarm.
     assert found.status["status"].iloc[0] == "needs_audit"
     newest = found.accuracy[found.accuracy["window_kind"] == "to_date"]
-    assert newest["labelled"].iloc[0] < 15 * 60
+    assert newest["version"].tolist() == [1, 2]
+    assert newest["labelled"].iloc[-1] < 15 * 60 < newest["labelled"].iloc[0]
 
 
 def test_what_does_not_decide_is_not_monitored() -> None:
@@ -425,3 +261,28 @@ def test_an_unknown_verdict_is_refused() -> None:
     tables = simulate(15, Market(strategies=1, drops={}, days=10))
     with pytest.raises(InputError, match="verdict must be one of"):
         changed(tables, draws=tables.draws.assign(verdict="maybe")).judge(10)
+
+
+def test_a_fleet_judged_in_blocks_is_judged_the_same(tables: Tables, found: Judgement) -> None:
+    names = list(tables.strategies["strategy_id"])
+    last = FIRST + dt.timedelta(days=DAYS - 1)
+
+    def block(own: list[str]) -> Inputs:
+        parts = {
+            name: table[table["strategy_id"].isin(own)]
+            for name, table in vars(tables).items()
+            if isinstance(table, pd.DataFrame)
+        }
+        return Inputs(
+            parts["frame"], parts["draws"], parts["strategies"], parts["channels"], parts["goals"]
+        )
+
+    sizes = (names[:3], names[3:20], names[20:])
+    parts = list(judge_blocks([partial(block, own) for own in sizes], Terms(last, FIRST, FIRST)))
+    for table in ("accuracy", "drift", "status_days", "harm"):
+        keys = ["strategy_id", "channel"]
+        whole, joined = (
+            frame.sort_values(keys, kind="stable", ignore_index=True)
+            for frame in (getattr(found, table), pd.concat([getattr(p, table) for p in parts]))
+        )
+        pd.testing.assert_frame_equal(joined, whole, check_dtype=False, rtol=1e-9)

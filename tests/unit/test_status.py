@@ -28,6 +28,7 @@ def history(days: int, **changes: list[float]) -> History:
         "cohorts": [28.0] * days,
         "has_thin_stratum": [0.0] * days,
         "evidence_half_width": [0.10] * days,
+        "baseline_e_value": [math.nan] * days,
     }
     values = {name: np.array(v)[:, None] for name, v in (fields | changes).items()}
     for name in ("has_population", "is_rejected", "has_thin_stratum"):
@@ -49,6 +50,8 @@ def statuses(given: History) -> list[str]:
         ({"is_rejected": [1], "cohorts": [2]}, "needs_audit", "rejected"),
         ({"e_value": [3.0], "cohorts": [2]}, "watch", "evidence"),
         ({"e_value": [25.0]}, "watch", "own_alarm"),
+        ({"baseline_e_value": [40.0]}, "watch", "baseline"),
+        ({"baseline_e_value": [39.0]}, "healthy", "healthy"),
         ({"cohorts": [6]}, "immature", "few_cohorts"),
         ({"high": [1.0], "low": [0.7]}, "insufficient_evidence", "wide_interval"),
         ({"has_thin_stratum": [1]}, "insufficient_evidence", "empty_stratum"),

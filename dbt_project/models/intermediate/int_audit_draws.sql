@@ -27,6 +27,8 @@ labelled as (
         units.inclusion_probability,
         units.reach,
         units.gmv,
+        units.category,
+        units.market,
         verdicts.verdict,
         verdicts.verdict_first,
         verdicts.known_on,

@@ -21,6 +21,7 @@ framed as (
         fine_bin,
         population,
         population_reach as reach,
+        population_gmv as gmv,
         -- Where upstream draws, only drawn rows say their probability; it holds for their cell.
         case
             when drawable = 0 then 0.0

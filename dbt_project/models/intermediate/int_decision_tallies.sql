@@ -37,6 +37,9 @@ tallied as (
         cast(coalesce(sum(cast(gmv as decimal(18, 4))), 0) as double) as gmv,
         count(*) filter (where is_unit) as population,
         cast(coalesce(sum(reach) filter (where is_unit), 0) as bigint) as population_reach,
+        cast(coalesce(
+            sum(cast(gmv as decimal(18, 4))) filter (where is_unit), 0
+        ) as double) as population_gmv,
         count(*) filter (where is_drawn) as drawn,
         count(*) filter (where is_unit and audit_probability is not null) as drawable,
         cast(coalesce(

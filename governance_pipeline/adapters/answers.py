@@ -3,6 +3,7 @@
 import csv
 import datetime as dt
 import hashlib
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from governance_pipeline.adapters.label_deliveries import Label, deliver_labels, moment
-from governance_pipeline.adapters.worklists import asked, unshielded
+from governance_pipeline.adapters.worklists import drawn_items, shielded
 from governance_pipeline.errors import DeliveryError, InputError
 from governance_pipeline.paths import Paths
 
@@ -50,7 +51,7 @@ def import_answers(paths: Paths, file: Path, *, now: dt.datetime) -> Imported:
     """
     rows = list(_read(file))
     answered = [(number, row) for number, row in rows if row.get("verdict")]
-    known = asked(paths).set_index("worklist_id").to_dict(orient="index")
+    known = drawn_items(paths, sorted({row["worklist_id"] for _, row in answered}))
     problems = [p for number, row in answered for p in _problems(row, number, known, now)]
     problems += _repeated(answered)
     if problems:
@@ -69,15 +70,13 @@ def _read(file: Path) -> Iterator[tuple[int, Row]]:
     except UnicodeDecodeError as error:
         raise DeliveryError(f"{file.name} is not UTF-8 text; save it as such") from error
     if file.suffix.lower() == ".csv":
-        reader = csv.DictReader(text.splitlines())
+        reader = csv.DictReader(io.StringIO(text, newline=""))
         _require_columns(file, reader.fieldnames or ())
         for row in reader:
-            yield (
-                reader.line_num,
-                {k: unshielded((v or "").strip()) for k, v in row.items() if isinstance(k, str)},
-            )
+            yield reader.line_num, {k: (v or "").strip() for k, v in row.items() if k is not None}
         return
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not by splitlines: a JSON text may hold other separators of lines than this one.
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -108,9 +107,10 @@ def _problems(row: Row, number: int, known: Mapping[Any, Drawn], now: dt.datetim
         return
     drawn = known[name]
     for column in REPEATED:
-        if row.get(column) and row[column] != str(drawn[column]):
+        true = str(drawn[column]).strip()
+        if row.get(column) and row[column] not in (true, shielded(true)):
             yield (
-                f"{where}: {column} {row[column]!r} is not that of {name}, {drawn[column]!r};"
+                f"{where}: {column} {row[column]!r} is not that of {name}, {true!r};"
                 " the rows were mixed up, export again"
             )
     if row["verdict"] not in VERDICTS:

@@ -82,7 +82,7 @@ def _known_labels(paths: Paths, wanted: set[str]) -> dict[str, _Known]:
     """Return what was delivered under these ids, taken in or still waiting in landing."""
     found: dict[str, _Known] = {}
     for file in sorted((paths.landing / FEED).glob("*/*/worklist-*.jsonl")):
-        for line in file.read_text(encoding="utf-8").splitlines():
+        for line in file.read_text(encoding="utf-8").split("\n")[:-1]:
             label = json.loads(line)
             at = moment(label["labelled_at"])
             if label["label_id"] in wanted and at is not None:

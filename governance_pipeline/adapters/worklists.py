@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from governance_pipeline.adapters.registry_store import last_applied
 from governance_pipeline.errors import InputError
 from governance_pipeline.paths import Paths
 
+Row = dict[Any, Any]
 COLUMNS = (
     "worklist_id", "channel", "item_id", "policy", "policy_name", "decided_on", "category",
     "market", "verdict", "reviewer_id", "labelled_at",
@@ -43,17 +45,17 @@ group by u.channel, u.policy, u.decision_date, u.item_id
 """
 
 
-def asked(paths: Paths) -> pd.DataFrame:
-    """Return every item that was ever drawn for review, by its `worklist_id`, answered or not.
+def drawn_items(paths: Paths, worklist_ids: Sequence[str]) -> dict[str, Row]:
+    """Return what was drawn under these ids, answered or not; unknown ids are left out.
 
     Raises:
+        InputError: If the home was never made.
         WarehouseError: If the marts were never built.
     """
-    secret = paths.sampling_key.read_text().strip()
-    # Not the sampling key itself: a reviewer's tool may keep the ids for ever.
-    key = hashlib.sha256(f"worklist {secret}".encode()).hexdigest()
-    found = warehouse.read_frame(paths.warehouse, ASKED, {"key": key})
-    return found.assign(decided_on=pd.to_datetime(found["decided_on"]).dt.date)
+    found = _asked(
+        paths, "worklist_id in (select unnest($ids::varchar[]))", {"ids": list(worklist_ids)}
+    )
+    return {str(row["worklist_id"]): row for row in found.to_dict(orient="records")}
 
 
 def write_worklist(
@@ -69,21 +71,23 @@ def write_worklist(
         channel: Only this channel.
 
     Raises:
-        InputError: If the file exists: reviewers may have answered in it.
+        InputError: If the file exists, since reviewers may have answered in it, or has no folder.
         WarehouseError: If the marts were never built.
     """
     if to.exists():
         raise InputError(f"{to} exists and may hold answers; name another file")
-    found = asked(paths)
-    is_open = ~found["is_answered"].astype(bool)
-    if day is not None:
-        is_open &= found["decided_on"] == day
-    if channel is not None:
-        is_open &= found["channel"] == channel
+    if not to.parent.is_dir():
+        raise InputError(f"{to.parent} is no folder; make it first")
+    wanted = "not is_answered and ($day is null or decided_on = $day::date)"
+    rows = _asked(
+        paths,
+        f"{wanted} and ($channel is null or channel = $channel)",
+        {"day": day, "channel": channel},
+    )
     registry = last_applied(paths.lake)
     names = {p.policy: p.name for p in registry.policies.values()} if registry else {}
     # The id is a keyed hash: in its order nothing is left of channel, day or strategy.
-    rows = found.loc[is_open].sort_values("worklist_id")
+    rows = rows.sort_values("worklist_id")
     rows = rows.assign(policy_name=rows["policy"].map(names))
     rows = rows.assign(**dict.fromkeys(("verdict", "reviewer_id", "labelled_at")))
     written = [
@@ -105,13 +109,15 @@ def shielded(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def unshielded(text: str) -> str:
-    """Return the text that `shielded` was given.
-
-    >>> unshielded("'=cmd()"), unshielded("'quoted")
-    ('=cmd()', "'quoted")
-    """
-    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text
+def _asked(paths: Paths, condition: str, values: Mapping[str, Any]) -> pd.DataFrame:
+    if not paths.sampling_key.exists():
+        raise InputError(f"{paths.root} is not a home yet; run `governance init` first")
+    secret = paths.sampling_key.read_text().strip()
+    # Not the sampling key itself: a reviewer's tool may keep the ids for ever.
+    key = hashlib.sha256(f"worklist {secret}".encode()).hexdigest()
+    query = f"select * from ({ASKED}) where {condition}"
+    found = warehouse.read_frame(paths.warehouse, query, {"key": key, **values})
+    return found.assign(decided_on=pd.to_datetime(found["decided_on"]).dt.date)
 
 
 def _plain(value: Any) -> str | None:

@@ -110,7 +110,11 @@ def _recent(
     environment = strategies.set_index("strategy_id")["lifecycle"].map(ENVIRONMENT)
     is_judged = table["environment"] == table["strategy_id"].map(environment)
     kept = is_judged & (day <= last) & (day > last - pd.Timedelta(days=days))
-    return table.loc[kept].assign(decision_date=day[kept])
+    found = table.loc[kept].assign(decision_date=day[kept])
+    # A sum of fractions depends on the order of its terms, and a table has none.
+    keys = ["strategy_id", "channel", "version", "decision_date", "is_fired", "stratum", "fine_bin"]
+    own = ["decision_id"] if "decision_id" in found else []
+    return found.sort_values(keys + own, ignore_index=True)
 
 
 def _of_version(recent: pd.DataFrame) -> pd.DataFrame:

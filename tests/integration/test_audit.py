@@ -39,8 +39,9 @@ def decisions(day: dt.date) -> bytes:
     for strategy, action in ((LIMIT, "limit"), (BOOST, "boost")):
         for n in range(150):
             fired = n % (3 if action == "limit" else 4) == 0
-            # An id that a spreadsheet would run, were it not neutralised.
-            item = "=cmd()" if n == 0 else f"i{n}"
+            # One id that a spreadsheet would run, were it not neutralised; another with a
+            # separator of lines in it that is none in JSON lines.
+            item = {0: "=cmd()", 1: "a\u2028b"}.get(n, f"i{n}")
             rows.append(
                 decision(
                     n, decision_id=f"{strategy}-{day}-{n}", decided_at=f"{day}T10:00:00Z",
@@ -180,6 +181,10 @@ def test_a_worklist_never_replaces_a_file(paths: Paths) -> None:
     file = worklist(paths)
     with pytest.raises(InputError, match="may hold answers"):
         write_worklist(paths, file, "csv")
+    with pytest.raises(InputError, match="nowhere is no folder"):
+        write_worklist(paths, paths.root / "nowhere" / "a.csv", "csv")
+    with pytest.raises(InputError, match="not a home yet"):
+        write_worklist(Paths(paths.root / "published"), paths.root / "a.csv", "csv")
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])

@@ -237,6 +237,19 @@ def test_only_the_version_in_force_is_planned_for() -> None:
     assert plan["population"].sum() == pytest.approx(500.0)
 
 
+def test_a_plan_does_not_depend_on_the_order_of_rows() -> None:
+    counted, known = frame(*ABC, rate=0.123), draws(*ABC)
+    known["inclusion_probability"] = np.random.default_rng(2).uniform(0.05, 0.9, len(known))
+    one = propose(ABC, frame=counted, draws=known)
+    for seed in range(3):
+        mixed = propose(
+            ABC,
+            frame=counted.sample(frac=1, random_state=seed, ignore_index=True),
+            draws=known.sample(frac=1, random_state=seed, ignore_index=True),
+        )
+        pd.testing.assert_frame_equal(mixed, one, check_exact=True)
+
+
 def test_a_home_without_decisions_has_an_empty_plan_of_the_same_types() -> None:
     full, empty = propose(ABC), propose(ABC, frame=frame(*ABC).iloc[:0])
     assert empty.empty

@@ -15,6 +15,9 @@ import click
 from rich.console import Console
 
 from governance_pipeline import show
+from governance_pipeline.cli_audit import audit
+from governance_pipeline.cli_backtest import backtest
+from governance_pipeline.cli_evidence import evidence, reinstate
 from governance_pipeline.errors import GovernanceError, InputError
 from governance_pipeline.settings import Settings
 
@@ -191,6 +194,10 @@ def dictionary() -> None:
     from governance_pipeline.adapters.catalogue import data_dictionary
 
     click.echo(data_dictionary(), nl=False)
+
+
+for command in (audit, backtest, evidence, reinstate):
+    cli.add_command(command)
 
 
 @cli.group()

@@ -110,10 +110,11 @@ THIN: Mapping[str, tuple[str, ...]] = {
     ),
     "actioned_decisions": (
         "decision_id", "channel", "decision_date", "delivery_date", "strategy_id",
-        "strategy_version", "environment", "action",
+        "strategy_version", "environment", "item_id", "action",
     ),
 }  # fmt: skip
-"""The thin tables that labels and appeals are joined to, written in a delivery's own commit."""
+"""The thin tables that labels, appeals and other strategies' actions are joined to, written in a
+delivery's own commit."""
 
 
 def accepted_columns(table: str) -> dict[str, str]:

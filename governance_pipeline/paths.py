@@ -51,6 +51,11 @@ class Paths:
         return self.root / "sampling_key"
 
     @property
+    def reinstatements(self) -> Path:
+        """Every export of real item and seller ids: who, when, which file. Only appended to."""
+        return self.root / "reinstatements.jsonl"
+
+    @property
     def lock(self) -> Path:
         """Held by the one process that writes."""
         return self.root / "writer.lock"

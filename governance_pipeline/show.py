@@ -13,7 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from governance_pipeline.adapters.serving import Row, ask, ask_rows, serving_connection
+from governance_pipeline.adapters.serving import (
+    Row,
+    ask,
+    ask_rows,
+    serving_connection,
+    unknown_strategy,
+)
 from governance_pipeline.errors import InputError
 from governance_pipeline.paths import Paths
 
@@ -95,7 +101,7 @@ def explain(paths: Paths, strategy: str, *, as_json: bool) -> None:
     with serving_connection(paths.published) as connection:
         known = ask(connection, "select * from dim_strategies where strategy_id = $id", strategy)
         if known.empty:
-            raise InputError(_unknown(connection, strategy))
+            raise InputError(unknown_strategy(connection, strategy))
         verdicts = "select * from strategy_status where strategy_id = $id"
         if as_json:
             _print_objects(*ask_rows(connection, verdicts, strategy))
@@ -290,16 +296,6 @@ def _interval(row: dict[Any, Any], metric: str) -> str:
         return "-"
     assert value is not None and low is not None and high is not None
     return f"{value:.1%} ({100 * low:.0f}-{100 * high:.0f})"
-
-
-def _unknown(connection: Any, strategy: str) -> str:
-    near = ask(
-        connection,
-        "select strategy_id from dim_strategies order by levenshtein(strategy_id, $id) limit 1",
-        strategy,
-    )
-    hint = f"; did you mean {near['strategy_id'].iloc[0]}?" if len(near) else ""
-    return f"no strategy {strategy} is registered{hint}"
 
 
 def _print_objects(columns: Sequence[str], rows: Sequence[Row]) -> None:

@@ -14,3 +14,18 @@ The days are rows, not vars: vars that change make dbt parse the whole project a
         select 1
     {%- endif -%}
 {%- endmacro %}
+
+{#- A month is recomputed when one of its days is. -#}
+{% macro in_decision_months(column) -%}
+    {{ column }} in (
+        select cast(date_trunc('month', days.day) as date) from {{ ref('stg_build_days') }} as days
+    )
+{%- endmacro %}
+
+{% macro forget_decision_months(column='decision_month') -%}
+    {%- if is_incremental() -%}
+        delete from {{ this }} where {{ in_decision_months(column) }}
+    {%- else -%}
+        select 1
+    {%- endif -%}
+{%- endmacro %}

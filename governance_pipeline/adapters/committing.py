@@ -67,9 +67,7 @@ def _write(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[str, dic
     is_decisions = feed.name == "decisions"
     accepted = "select * from kept"
     if is_decisions:
-        enrichment.prepare(
-            connection, batch.paths.lake, batch.paths.sampling_key.read_text().strip()
-        )
+        enrichment.prepare(connection, batch)
         accepted = enrichment.ACCEPTED
     written = {
         "accepted": lake.write_partitions(
@@ -78,11 +76,13 @@ def _write(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[str, dic
     }
     if is_decisions and written["accepted"]:
         connection.execute(
-            "create view accepted as select a.* exclude (part), w.part, w.plan_hash,"
+            "create view accepted as select a.* exclude (part), w.part,"
+            " coalesce(n.plan_hash, w.plan_hash) as plan_hash,"
             " a.audit_probability as inclusion_probability from"
             f" read_parquet({literal(f'{folder}/accepted/*/*.parquet')},"
             " hive_partitioning = true) a"
             " join wanted w on w.part = a.part"
+            " left join plan_days n on n.decision_date = a.decision_date"
         )
         for table, condition in THIN_ROWS.items():
             query = f"select * from accepted where {condition}"

@@ -19,3 +19,22 @@ def draw_sql(key: str, item: str, policy: str, day: str) -> str:
     """
     named = f"concat_ws('|', {key}, {item}, {policy}, strftime({day}, '%Y-%m-%d'))"
     return f"cast(md5_number_lower({named}) as double) / 18446744073709551616.0"
+
+
+def probability_sql(rate: str, reach: str, scale: str, reach_share: str) -> str:
+    """Return the SQL of `domain.sampling.inclusion_probability`.
+
+    Args:
+        rate: SQL of the stratum's rate; null gives null.
+        reach: SQL of the unit's reach; null counts as 0.
+        scale: SQL of the stratum's expected reach per unit, null for an even draw.
+        reach_share: SQL of the share of draws made by reach.
+
+    >>> probability_sql("p.rate", "b.reach", "p.reach_scale", "p.reach_share")[:55]
+    'case when p.reach_scale is null then p.rate else least('
+    """
+    size = f"greatest(coalesce({reach}, 0), 0)::double / {scale}"
+    return (
+        f"case when {scale} is null then {rate} else"
+        f" least(1::double, {rate} * (1 - {reach_share} + {reach_share} * ({size}))) end"
+    )

@@ -1,5 +1,7 @@
 """Between the warehouse and `domain.judgement`: read the tallies, judge, write the verdicts."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -8,25 +10,41 @@ from governance_pipeline.adapters import warehouse
 from governance_pipeline.adapters.interventions import read_interventions
 from governance_pipeline.adapters.landing import load_sources
 from governance_pipeline.adapters.studies import as_of
-from governance_pipeline.domain.judgement import Inputs, Judgement, judge
+from governance_pipeline.domain.judgement import (
+    Inputs,
+    Judgement,
+    Terms,
+    by_urgency,
+    judge_blocks,
+)
 from governance_pipeline.paths import Paths
 
+# What is judged; `$names` are the strategies of a block.
 INPUTS = {
-    "frame": "select * from int_audit_frame",
-    "draws": "select * from int_audit_draws",
-    "strategies": "select * from dim_strategies",
-    "strategy_channels": "select * from dim_strategy_channels",
-    "goals": "select * from lake.strategy_goals",
+    "frame": "select * from int_audit_frame where strategy_id in (select unnest($names))",
+    "draws": "select * from int_audit_draws where strategy_id in (select unnest($names))",
+    "strategies": "select * from dim_strategies where strategy_id in (select unnest($names))",
+    "strategy_channels": "select * from dim_strategy_channels"
+    " where strategy_id in (select unnest($names))",
+    "goals": "select * from lake.strategy_goals where strategy_id in (select unnest($names))",
     "appeals": "select strategy_id, version, channel, environment, decision_date,"
     " decided_at::date as decided_date, outcome from int_appeals_matched"
-    " where decided_at is not null",
-    "golden": "select labelled_at::date as date, count(*) as asked,"
-    " count(*) filter (verdict = golden_verdict) as correct"
-    " from stg_audit_labels where source = 'golden' group by all order by all",
+    " where decided_at is not null and strategy_id in (select unnest($names))",
 }
+GOLDEN = (
+    "select labelled_at::date as date, count(*) as asked,"
+    " count(*) filter (verdict = golden_verdict) as correct"
+    " from stg_audit_labels where source = 'golden' group by all order by all"
+)
+SIZES = (
+    "select s.strategy_id, count(f.strategy_id) as rows from dim_strategies s"
+    " left join int_audit_frame f using (strategy_id) group by all order by all"
+)
+BLOCK_ROWS = 250_000
+"""Frame rows of a block: what bounds the memory of a judgement, whatever the fleet."""
 
 
-def judge_warehouse(paths: Paths) -> Judgement:
+def judge_warehouse(paths: Paths, block_rows: int = BLOCK_ROWS) -> Judgement:
     """Judge every registered strategy as of the last accepted decision day, and keep the verdicts.
 
     Raises:
@@ -36,15 +54,46 @@ def judge_warehouse(paths: Paths) -> Judgement:
     first = warehouse.read_frame(
         paths.warehouse, "select min(decision_date) as first from fct_strategy_days"
     )["first"].iloc[0]
-    inputs = Inputs(
-        **{name: warehouse.read_frame(paths.warehouse, sql) for name, sql in INPUTS.items()},
-        interventions=read_interventions(paths.lake),
-    )
-    verdicts = judge(inputs, last, pd.Timestamp(first).date(), _currency(paths))
-    for name, frame in tables(verdicts).items():
-        dated = list(frame.select_dtypes("datetime").columns)
-        warehouse.write_frame(paths.warehouse, f"judgement.{name}", frame, dated)
-    return verdicts
+    begin = pd.Timestamp(first).date()
+    golden = warehouse.read_frame(paths.warehouse, GOLDEN)
+    interventions = read_interventions(paths.lake)
+
+    def load(names: Sequence[str]) -> Inputs:
+        given = {"names": list(names)}
+        frames = {
+            name: warehouse.read_frame(paths.warehouse, sql, given) for name, sql in INPUTS.items()
+        }
+        return Inputs(**frames, golden=golden, interventions=interventions)
+
+    blocks = [partial(load, names) for names in _blocks(paths, block_rows)]
+    urgent: list[pd.DataFrame] = []
+    harm: list[pd.DataFrame] = []
+    for verdicts in judge_blocks(blocks, Terms(last, begin, begin, _currency(paths))):
+        urgent.append(verdicts.status)
+        harm.append(verdicts.harm)
+        for name, frame in tables(verdicts).items():
+            dated = list(frame.select_dtypes("datetime").columns)
+            table = f"judgement.{name}"
+            warehouse.write_frame(paths.warehouse, table, frame, dated, append=len(urgent) > 1)
+    if len(blocks) == 1:
+        return verdicts
+    newest = by_urgency(pd.concat(urgent), pd.concat(harm))
+    dated = list(newest.select_dtypes("datetime").columns)
+    warehouse.write_frame(paths.warehouse, "judgement.strategy_status", newest, dated)
+    return read_verdicts(paths)
+
+
+def _blocks(paths: Paths, most: int) -> list[list[str]]:
+    """Return the strategies in blocks of at most so many frame rows, a larger one by itself."""
+    blocks: list[list[str]] = [[]]
+    room = most
+    for name, rows in warehouse.read_frame(paths.warehouse, SIZES).itertuples(index=False):
+        if blocks[-1] and rows > room:
+            blocks.append([])
+            room = most
+        blocks[-1].append(str(name))
+        room -= rows
+    return blocks
 
 
 def _currency(paths: Paths) -> str | None:

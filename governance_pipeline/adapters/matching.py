@@ -15,7 +15,7 @@ LABELLED = """
     union
     select k.id, d.decision_date from thin d join kept k
         on k.decision_id is null and d.item_id = k.item_id and d.policy = k.policy
-        and d.channel = k.delivery_channel and d.decided_at <= k.labelled_at
+        and d.channel = k.delivery_channel and d.decision_date <= k.labelled_at::date
 """
 APPEALED = """
     select k.id, d.decision_date from thin d join kept k

@@ -58,6 +58,17 @@ def ask_rows(
     return [name for name, *_ in answer.description or []], answer.fetchall()
 
 
+def unknown_strategy(connection: duckdb.DuckDBPyConnection, strategy: str) -> str:
+    """Return what is said of a strategy that is not registered, with the nearest one that is."""
+    near = ask(
+        connection,
+        "select strategy_id from dim_strategies order by levenshtein(strategy_id, $id) limit 1",
+        strategy,
+    )
+    hint = f"; did you mean {near['strategy_id'].iloc[0]}?" if len(near) else ""
+    return f"no strategy {strategy} is registered{hint}"
+
+
 def _executed(
     connection: duckdb.DuckDBPyConnection, sql: str, values: Bound
 ) -> duckdb.DuckDBPyConnection:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from governance_pipeline.adapters import warehouse
+from governance_pipeline.domain.planning import propose_plan
+from governance_pipeline.domain.recommending import threshold_table
+from governance_pipeline.domain.reviewing import reviewer_quality
 from governance_pipeline.errors import WarehouseError
 from governance_pipeline.paths import Paths
 
@@ -21,7 +24,8 @@ class Study:
     """One table of judgement.
 
     `compute` is called with `as_of`, the last decision day, and one frame per entry of `reads`,
-    which names relations of the warehouse: marts, or tables of the schema `lake`.
+    which names relations of the warehouse: marts, tables of the schema `lake`, or verdicts of the
+    schema `judgement`.
     """
 
     table: str
@@ -29,7 +33,33 @@ class Study:
     compute: Callable[..., pd.DataFrame]
 
 
-STUDIES: tuple[Study, ...] = ()
+AUDIT_PLAN = Study(
+    table="audit_plan",
+    reads={
+        "frame": "int_audit_frame",
+        "draws": "int_audit_draws",
+        "strategies": "dim_strategies",
+        "goals": "lake.strategy_goals",
+        "drift": "judgement.strategy_drift",
+        "status": "judgement.strategy_status",
+        "reviews": "int_audit_reviews",
+    },
+    compute=propose_plan,
+)
+STUDIES: tuple[Study, ...] = (
+    AUDIT_PLAN,
+    Study("reviewer_quality", {"reviews": "int_reviews"}, reviewer_quality),
+    Study(
+        "threshold_recommendations",
+        {
+            "frame": "int_audit_frame",
+            "draws": "int_audit_draws",
+            "strategies": "dim_strategies",
+            "goals": "lake.strategy_goals",
+        },
+        threshold_table,
+    ),
+)
 
 
 def as_of(paths: Paths) -> dt.date:
@@ -46,13 +76,18 @@ def as_of(paths: Paths) -> dt.date:
     return pd.Timestamp(found["last"].iloc[0]).date()
 
 
-def run_study(paths: Paths, study: Study) -> pd.DataFrame:
-    """Compute a study from the marts as they are, keep its table, and return it."""
+def compute_study(paths: Paths, study: Study, **asked: object) -> pd.DataFrame:
+    """Compute a study from the marts as they are, with what else it was asked, and return it."""
     frames = {
         name: warehouse.read_frame(paths.warehouse, f"select * from {relation}")
         for name, relation in study.reads.items()
     }
-    found = study.compute(as_of=as_of(paths), **frames)
+    return study.compute(as_of=as_of(paths), **frames, **asked)
+
+
+def run_study(paths: Paths, study: Study) -> pd.DataFrame:
+    """Compute a study from the marts as they are, keep its table, and return it."""
+    found = compute_study(paths, study)
     dated = list(found.select_dtypes("datetime").columns)
     warehouse.write_frame(paths.warehouse, f"judgement.{study.table}", found, dated)
     return found

@@ -13,7 +13,7 @@ import pandas as pd
 from governance_pipeline.adapters import manifests
 from governance_pipeline.adapters.manifests import Manifest
 from governance_pipeline.adapters.registry_store import applied_folder
-from governance_pipeline.errors import WarehouseError
+from governance_pipeline.errors import LockedError, WarehouseError
 from governance_pipeline.feeds import FEEDS, THIN
 
 REGISTER = ("strategies", "strategy_channels", "strategy_versions", "strategy_goals", "markets")
@@ -38,12 +38,19 @@ def connect(
 
     Raises:
         WarehouseError: If it is to be read and is not there.
+        LockedError: If another process has it open.
     """
     if read_only and not path.exists():
         raise WarehouseError(f"{path} is missing; `governance run` builds it")
     # Without this a missing table would be read from a Python variable of the same name.
     config: dict[str, Any] = {"python_enable_replacements": False, "memory_limit": memory_limit}
-    with duckdb.connect(str(path), read_only=read_only, config=config) as connection:
+    try:
+        opened = duckdb.connect(str(path), read_only=read_only, config=config)
+    except duckdb.IOException as error:
+        if "lock" not in str(error):
+            raise
+        raise LockedError(f"{path} is being written; try again when that run has ended") from error
+    with opened as connection:
         connection.execute("set timezone = 'UTC'")
         yield connection
 
@@ -94,15 +101,21 @@ def prepare_sources(
         connection.execute("insert into lake.evidence_key values ($key)", {"key": evidence_key})
 
 
-def write_frame(path: Path, table: str, frame: pd.DataFrame, days: Sequence[str] = ()) -> None:
-    """Replace a table, `schema.name`, by a frame; pandas has no type for `days`, the table has."""
+def write_frame(
+    path: Path, table: str, frame: pd.DataFrame, days: Sequence[str] = (), *, append: bool = False
+) -> None:
+    """Replace a table, `schema.name`, by a frame, or append it to the table that is there.
+
+    pandas has no type for the columns `days`, the table has.
+    """
     as_dates = ", ".join(f"{name}::date as {name}" for name in days)
     kept = f"* replace ({as_dates})" if days else "*"
     schema = table.partition(".")[0]
     with connect(path) as connection:
         connection.execute(f"create schema if not exists {schema}")
         connection.register("given", frame)
-        connection.execute(f"create or replace table {table} as select {kept} from given")
+        making = f"insert into {table} by name" if append else f"create or replace table {table} as"
+        connection.execute(f"{making} select {kept} from given")
 
 
 def read_frame(path: Path, sql: str, values: Mapping[str, Any] | None = None) -> pd.DataFrame:

@@ -70,7 +70,11 @@ def _study_asset(study: Study) -> dg.AssetsDefinition:
     @dg.asset(
         name=study.table,
         group_name="accuracy",
-        deps=[relation for relation in study.reads.values() if "." not in relation],
+        deps=[
+            relation.removeprefix("judgement.")
+            for relation in study.reads.values()
+            if not relation.startswith("lake.")
+        ],
         description=catalogue.table_docs()[study.table].description,
         owners=["team:governance"],
         kinds={"python"},

@@ -77,8 +77,8 @@ def event_rates(events: ArrayLike, labels: ArrayLike) -> Floats:
     return (np.asarray(events, dtype=float) + 0.3) / (np.asarray(labels, dtype=float) + 0.6)
 
 
-def error_factors(target: ArrayLike, metric: str) -> Floats:
-    """Return by how much each drop of `DROPS` multiplies the errors of the metric, shape (..., 4).
+def error_factors(target: ArrayLike, metric: str, drops: ArrayLike = DROPS) -> Floats:
+    """Return by how much each drop multiplies the errors of the metric, shape (..., drops).
 
     Precision: (c + d) / c on fired units. Recall: (1 / (m - d) - 1) / (1 / m - 1) on the others.
     A drop to 2% or less counts as one to 2%.
@@ -86,10 +86,10 @@ def error_factors(target: ArrayLike, metric: str) -> Floats:
     >>> error_factors(0.9, "precision").round(2).tolist()
     [1.3, 1.6, 2.2, 3.5]
     """
-    m = np.asarray(target, dtype=float)[..., None]
+    m, d = np.asarray(target, dtype=float)[..., None], np.asarray(drops, dtype=float)
     if metric == "precision":
-        return (1 - m + np.array(DROPS)) / (1 - m)
-    return (1 / np.maximum(m - np.array(DROPS), 0.02) - 1) / (1 / m - 1)
+        return (1 - m + d) / (1 - m)
+    return (1 / np.maximum(m - d, 0.02) - 1) / (1 / m - 1)
 
 
 def best_bound_shares(
@@ -116,16 +116,34 @@ def best_bound_shares(
     >>> best_bound_shares(50 * one, 0.1 * one, one, np.array([10.0]), 3.5 * one[..., None]).round(2)
     array([[0.28]])
     """
+    growth = log_growth(draws, rates, stakes, bound, factors)
+    return BOUND_SHARES[np.argmax(growth, axis=-1)]
+
+
+def log_growth(
+    draws: Floats, rates: Floats, stakes: Floats, bound: Floats, factors: Floats
+) -> Floats:
+    """Return the expected log growth of a cohort under each alternative at each share of the bound.
+
+    Arguments as in `best_bound_shares`; the shares are `BOUND_SHARES`.
+
+    Returns:
+        Nats per cohort, shape (units, drops, 48).
+
+    >>> one = np.ones((1, 1))
+    >>> growth = log_growth(one, 0.1 * one, one, np.array([10.0]), 2 * one[..., None])
+    >>> round(float(growth.max()), 3)
+    0.044
+    """
     lam = bound[:, None, None] * BOUND_SHARES
     won = np.log1p(lam * (stakes * (1 - rates))[..., None])
     lost = np.log1p(np.maximum(-lam * (stakes * rates)[..., None], -0.999))
-    shares = np.empty((len(bound), factors.shape[-1]))
+    growth = np.empty((len(bound), factors.shape[-1], len(BOUND_SHARES)))
     for drop in range(factors.shape[-1]):
         rate = np.minimum(rates * factors[..., drop], 0.999)
-        growth = np.einsum("uc,ucg->ug", draws * rate, won)
-        growth += np.einsum("uc,ucg->ug", draws * (1 - rate), lost)
-        shares[:, drop] = BOUND_SHARES[np.argmax(growth, axis=1)]
-    return shares
+        growth[:, drop] = np.einsum("uc,ucg->ug", draws * rate, won)
+        growth[:, drop] += np.einsum("uc,ucg->ug", draws * (1 - rate), lost)
+    return growth
 
 
 def poisson_log_bet(

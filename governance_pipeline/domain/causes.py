@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from governance_pipeline.domain.intervals import Floats, Integers, jeffreys_limits, mover_sum
+from governance_pipeline.domain.intervals import (
+    Floats,
+    Integers,
+    jeffreys_limits,
+    mover_sum,
+    newcombe_limits,
+)
 from governance_pipeline.domain.tallies import Weights, effective_labels
 
 MIX_SHARE = 0.7
@@ -153,17 +159,15 @@ def change_of_share(before: tuple[float, float], after: tuple[float, float]) -> 
         after: Events and units of the second.
 
     Source:
-        Newcombe (1998), method 10, over Jeffreys limits.
+        Newcombe (1998), method 10.
 
     >>> tuple(round(v, 3) for v in change_of_share((90, 100), (70, 100)))
-    (-0.2, -0.306, -0.091)
+    (-0.2, -0.306, -0.09)
     """
     if before[1] <= 0 or after[1] <= 0:
         return (np.nan, np.nan, np.nan)
-    events, units = np.array([after[0], before[0]]), np.array([after[1], before[1]])
-    low, high = jeffreys_limits(events, units)
-    lower, upper = mover_sum([1.0, -1.0], events / units, low, high)
-    return float(events[0] / units[0] - events[1] / units[1]), float(lower), float(upper)
+    low, high = newcombe_limits(*after, *before)
+    return after[0] / after[1] - before[0] / before[1], float(low), float(high)
 
 
 def shift_by_reviewers(

@@ -70,6 +70,13 @@ class Cohorts:
         is_in = (self.mature_on <= ends) & (day <= ends)
         return is_in & (self.population > 0) & (self.version == own)
 
+    def window(self, day: int) -> Booleans:
+        """Return the last 28 cohorts that were mature by `day`, shape (day + 1, pools)."""
+        mask = self.is_mature(day)
+        mask &= np.cumsum(mask[::-1], axis=0)[::-1] <= WINDOW
+        mask[: max(0, day + 1 - LOOKBACK)] = False
+        return mask
+
 
 def build_cohorts(panel: Panel, pools: Pools) -> Cohorts:
     """Count each pool's cohorts and find the day each became 90% labelled."""
@@ -105,8 +112,20 @@ def _sum_into(shape: tuple[int, int], day: Integers, pool: Integers, values: Flo
 
 
 @dataclass(frozen=True)
+class LabelSums:
+    """What each label adds: `values` is (fields - 2, labels), the codes are (labels,)."""
+
+    known: Integers
+    day: Integers
+    pool: Integers
+    stratum: Integers
+    values: Floats
+
+
+@dataclass(frozen=True)
 class Layout:
-    """The strata of some pools: codes of frame and label rows, and their sides, (pools, strata)."""
+    """The strata of some pools: codes of frame and label rows, their sides, (pools, strata), and
+    what each label adds to the sums."""
 
     pools: Integers
     frame_rows: Integers
@@ -114,6 +133,7 @@ class Layout:
     label_rows: Integers
     label_at: Integers
     is_fired: Booleans
+    sums: LabelSums
 
 
 def stratum_layout(panel: Panel, of_lane: Integers) -> Layout:
@@ -145,7 +165,8 @@ def stratum_layout(panel: Panel, of_lane: Integers) -> Layout:
         code = at.reindex(pd.MultiIndex.from_frame(table[keys])).to_numpy(dtype=float)
         rows.append(np.flatnonzero(~np.isnan(code)))
         codes.append(code[rows[-1]].astype(np.int64))
-    return Layout(pools, rows[0], codes[0], rows[1], codes[1], is_fired)
+    sums = _label_sums(panel.draws.iloc[rows[1]], codes[1], strata)
+    return Layout(pools, rows[0], codes[0], rows[1], codes[1], is_fired, sums)
 
 
 def window_sums(
@@ -161,7 +182,7 @@ def window_sums(
     """
     pools, strata = layout.is_fired.shape
     sums = np.zeros((len(FIELDS), pools, strata))
-    labels = _label_sums(panel, layout)
+    labels = layout.sums
     arrives = np.argsort(labels.known, kind="stable")
     bounds = np.searchsorted(labels.known[arrives], np.arange(panel.days + 1))
     tallies: dict[int, Floats] = {}
@@ -170,9 +191,7 @@ def window_sums(
     for day in range(panel.days):
         tallies[day] = next(populations)
         _add_labels(tallies, sums, included, labels, arrives[bounds[day] : bounds[day + 1]])
-        mask = cohorts.is_mature(day)[:, layout.pools]
-        mask &= np.cumsum(mask[::-1], axis=0)[::-1] <= WINDOW
-        mask[: max(0, day + 1 - LOOKBACK)] = False
+        mask = cohorts.window(day)[:, layout.pools]
         changed = included[: day + 1] != mask
         for cohort in np.flatnonzero(changed.any(axis=1)).tolist():
             which = np.flatnonzero(changed[cohort])
@@ -203,7 +222,7 @@ def sums_of(panel: Panel, layout: Layout, mask: Booleans, until: Integers) -> Fl
         sums[field] = np.bincount(
             layout.frame_at, weights=frame[name].to_numpy() * counts, minlength=pools * strata
         )
-    labels = _label_sums(panel, layout)
+    labels = layout.sums
     counts = mask[labels.day, labels.pool]
     counts &= labels.known <= np.broadcast_to(until, pools)[labels.pool]
     at = labels.pool * strata + labels.stratum
@@ -227,22 +246,9 @@ def _populations(panel: Panel, layout: Layout) -> Iterator[Floats]:
         yield found
 
 
-@dataclass(frozen=True)
-class _LabelSums:
-    """What each label adds: `values` is (fields - 2, labels), the codes are (labels,)."""
-
-    known: Integers
-    day: Integers
-    pool: Integers
-    stratum: Integers
-    values: Floats
-
-
-def _label_sums(panel: Panel, layout: Layout) -> _LabelSums:
-    strata = layout.is_fired.shape[1]
-    table = panel.draws.iloc[layout.label_rows]
+def _label_sums(table: pd.DataFrame, at: Integers, strata: int) -> LabelSums:
     keep = (table["verdict"] != "unsure").to_numpy()
-    table, at = table[keep], layout.label_at[keep]
+    table, at = table[keep], at[keep]
     event = (table["verdict"] == "should_fire").to_numpy(dtype=float)
     w = 1 / table["inclusion_probability"].to_numpy(dtype=float)
     r = w * table["reach"].to_numpy(dtype=float)
@@ -250,14 +256,14 @@ def _label_sums(panel: Panel, layout: Layout) -> _LabelSums:
     for weight in (w, r):
         sums += [weight, weight**2, weight * event, weight**2 * event]
     known, day = table["known"].to_numpy(), table["day"].to_numpy()
-    return _LabelSums(known, day, at // strata, at % strata, np.stack(sums))
+    return LabelSums(known, day, at // strata, at % strata, np.stack(sums))
 
 
 def _add_labels(
     tallies: dict[int, Floats],
     sums: Floats,
     included: Booleans,
-    labels: _LabelSums,
+    labels: LabelSums,
     now: Integers,
 ) -> None:
     """Add the labels that arrived today to their cohorts, and to the sums where those count."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -39,22 +39,21 @@ class Mode:
 
 
 @dataclass(frozen=True)
-class Detected:
-    """Arrays are (days, pools, metrics), but for `is_once`, (days, pools).
+class Evidenced:
+    """What a block of strategies bet and won, before the fleet decides.
 
-    Where a metric is rejected, its evidence goes on with the days, and `alarm_e_value` and
-    `alarm_start` keep the strongest that the rejection had so far; elsewhere they are NaN and -1.
+    `modes` has every mode's evidence, `late` what the year before's bets against the goals say in
+    the 60 days after it, (days, pools, metrics); `is_once` is (days, pools), `reopened` the days
+    from which a closed audit counts, (days, pools).
     """
 
     pools: Pools
     cohorts: Cohorts
     gates: Gates
     modes: Mapping[str, Mode]
-    frozen: Floats
-    is_rejected: Booleans
-    alarm_e_value: Floats
-    alarm_start: Integers
+    late: Evidence
     is_once: Booleans
+    reopened: Booleans
 
     @property
     def e_value(self) -> Floats:
@@ -67,14 +66,25 @@ class Detected:
         return self.modes[GOAL].most_likely_start
 
 
-def detect(
-    panel: Panel, pools: Pools, levels: Levels, start: int, closings: Booleans | None = None
-) -> Detected:
-    """Bet against every goal and baseline from day `start` on, and reject goals by e-BH.
+@dataclass(frozen=True)
+class Detected(Evidenced):
+    """The same with the fleet's verdict, each (days, pools, metrics).
+
+    Where a metric is rejected, its evidence goes on with the days, and `alarm_e_value` and
+    `alarm_start` keep the strongest that the rejection had so far; elsewhere they are NaN and -1.
+    """
+
+    frozen: Floats
+    is_rejected: Booleans
+    alarm_e_value: Floats
+    alarm_start: Integers
+
+
+def gather(panel: Panel, pools: Pools, levels: Levels, start: int, closings: Booleans) -> Evidenced:
+    """Bet against every goal and baseline from day `start` on.
 
     Each year from `start` is a family of its own, with its own starts and slots; at its end its
-    bets run on for 60 days without new starts. What was rejected stays so until its audit is
-    closed.
+    bets run on for 60 days without new starts.
 
     Args:
         panel: Frame and labels.
@@ -85,7 +95,7 @@ def detect(
     """
     strategy = pools.table["strategy"].to_numpy()
     cohorts = build_cohorts(panel, pools)
-    closed = None if closings is None else closings[:, strategy]
+    closed = closings[:, strategy]
     gates = build_gates(cohorts, start, closed)
     slow, fast = baseline_levels(panel, pools, cohorts, gates)
     claimed = [levels.target[:, strategy], slow, fast]
@@ -105,12 +115,10 @@ def detect(
         )
         for mode, at in zip(MODES, range(0, count * len(MODES), count), strict=True)
     }
-    goal = Evidence(own.e_value[:, :, :count], own.most_likely_start[:, :, :count])
     run_on = Evidence(late.e_value[:, :, :count], late.most_likely_start[:, :, :count])
-    reopened = np.zeros(cohorts.population.shape, dtype=bool) if closed is None else closed.copy()
+    reopened = closed.copy()
     reopened[:start] = False
-    rejected, frozen, alarm_e, alarm_start = _reject(goal, run_on, start, reopened)
-    return Detected(pools, cohorts, gates, modes, frozen, rejected, alarm_e, alarm_start, is_once)
+    return Evidenced(pools, cohorts, gates, modes, run_on, is_once, reopened)
 
 
 def evidence_of(
@@ -156,41 +164,92 @@ def _nothing(shape: tuple[int, ...]) -> Evidence:
     return Evidence(np.full(shape, np.nan), np.full(shape, -1, dtype=np.int64))
 
 
-def _reject(
-    own: Evidence, late: Evidence, start: int, reopened: Booleans
-) -> tuple[Booleans, Floats, Floats, Integers]:
-    """Return who is rejected, the frozen e-values, and each rejection's strongest evidence."""
+@dataclass(frozen=True)
+class Fleet:
+    """What the fleet's test needs of a block: e-values and closed audits; all else stays there.
+
+    `own` and `late` are (days, pools, metrics), as in `Evidenced`; `late` is None in a first year.
+    """
+
+    own: Floats
+    late: Floats | None
+    reopened: Booleans
+
+
+def fleet_part(found: Evidenced) -> Fleet:
+    """Return what the fleet's test needs of a block."""
+    late = found.late.e_value
+    return Fleet(found.e_value, None if np.isnan(late).all() else late, found.reopened)
+
+
+def reject_fleet(parts: Sequence[Fleet], start: int) -> list[tuple[Booleans, Floats]]:
+    """Reject goals by e-BH over the slots of the whole fleet, year by year.
+
+    Returns:
+        Per block the days on which a rejection begins and the frozen e-values, both of shape
+        (days, pools, metrics).
+    """
+    judged = [~np.isnan(part.own).all(axis=0) for part in parts]
+    slots = slots_for(sum(int(j.sum()) for j in judged))
+    found = [(np.zeros(p.own.shape, dtype=bool), np.full(p.own.shape, np.nan)) for p in parts]
+    days = parts[0].own.shape[0] if parts else 0
+    for begin in range(start, days, YEAR):
+        end = min(days, begin + YEAR + RUN_ON)
+        values = np.concatenate(
+            [_family(part, begin, end)[:, j] for part, j in zip(parts, judged, strict=True)], axis=1
+        )
+        closed = np.concatenate(
+            [
+                np.repeat(part.reopened[begin:end, :, None], len(METRICS), axis=2)[:, j]
+                for part, j in zip(parts, judged, strict=True)
+            ],
+            axis=1,
+        )
+        hits, stopped = reject_over_time(values, slots, reopened=closed)
+        hits[1:] &= ~hits[:-1]
+        at = 0
+        for (alarms, frozen), j in zip(found, judged, strict=True):
+            own = slice(at, at + int(j.sum()))
+            alarms[begin:end, j] |= hits[:, own]
+            frozen[begin:end, j] = stopped[:, own]
+            at = own.stop
+    return found
+
+
+def _family(part: Fleet, begin: int, end: int) -> Floats:
+    """Return a year's e-values and what they say in the 60 days after."""
+    year = part.own[begin : min(begin + YEAR, end)]
+    if end <= begin + YEAR:
+        return year
+    after = np.full_like(part.own[begin + YEAR : end], np.nan) if part.late is None else part.late[
+        begin + YEAR : end]  # fmt: skip
+    return np.concatenate([year, after])
+
+
+def decide(found: Evidenced, alarms: Booleans, frozen: Floats) -> Detected:
+    """Return a block with its part of the fleet's verdict; a rejection lasts until it is closed."""
+    own, late = found.modes[GOAL], found.late
     shape = own.e_value.shape
-    judged = ~np.isnan(own.e_value).all(axis=0)
-    slots = slots_for(int(judged.sum()))
-    alarms, frozen = np.zeros(shape, dtype=bool), np.full(shape, np.nan)
-    closed = np.repeat(reopened[:, :, None], shape[2], axis=2)
-    for begin in range(start, shape[0], YEAR):
-        year = slice(begin, begin + YEAR)
-        after = slice(begin + YEAR, begin + YEAR + RUN_ON)
-        values = np.concatenate([own.e_value[year], late.e_value[after]])
-        part = slice(begin, begin + len(values))
-        hits, stopped = reject_over_time(values[:, judged], slots, reopened=closed[part][:, judged])
-        before = np.r_[np.zeros((1, hits.shape[1]), dtype=bool), hits[:-1]]
-        found = np.zeros((len(values), *shape[1:]), dtype=bool)
-        found[:, judged] = hits & ~before
-        alarms[part] |= found
-        frozen[part, judged] = stopped
+    closed = np.repeat(found.reopened[:, :, None], shape[2], axis=2)
     rejected = np.zeros(shape, dtype=bool)
     alarm_e, alarm_start = np.full(shape, np.nan), np.full(shape, -1, dtype=np.int64)
     peak, began = np.full(shape[1:], -np.inf), np.full(shape[1:], -1, dtype=np.int64)
-    for day in range(start, shape[0]):
-        for evidence in (late, own):
-            value = np.nan_to_num(evidence.e_value[day], nan=-np.inf)
+    was = np.zeros(shape[1:], dtype=bool)
+    for day in range(found.gates.start, shape[0]):
+        for e_value, likely in (
+            (late.e_value[day], late.most_likely_start[day]),
+            (own.e_value[day], own.most_likely_start[day]),
+        ):
+            value = np.nan_to_num(e_value, nan=-np.inf)
             is_more = (value > peak) & ~closed[day]
-            peak = np.where(is_more, value, peak)
-            began = np.where(is_more, evidence.most_likely_start[day], began)
+            peak, began = np.where(is_more, value, peak), np.where(is_more, likely, began)
         peak, began = np.where(closed[day], -np.inf, peak), np.where(closed[day], -1, began)
-        was = rejected[day - 1] if day else np.zeros(shape[1:], dtype=bool)
-        rejected[day] = (was & ~closed[day]) | alarms[day]
-        alarm_e[day] = np.where(rejected[day], peak, np.nan)
-        alarm_start[day] = np.where(rejected[day], began, -1)
-    return rejected, frozen, alarm_e, alarm_start
+        was = rejected[day] = (was & ~closed[day]) | alarms[day]
+        alarm_e[day] = np.where(was, peak, np.nan)
+        alarm_start[day] = np.where(was, began, -1)
+    known = {f.name: getattr(found, f.name) for f in fields(Evidenced)}
+    return Detected(**known, frozen=frozen, is_rejected=rejected, alarm_e_value=alarm_e,
+                    alarm_start=alarm_start)  # fmt: skip
 
 
 def drift_table(panel: Panel, detected: Detected, levels: Levels, start: int) -> pd.DataFrame:

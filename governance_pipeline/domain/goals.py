@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ class Levels:
     half_width: Floats
     reasons: dict[tuple[str, str], str]
 
-    @property
+    @cached_property
     def target(self) -> Floats:
         """Return m = goal - tolerance, the level a metric is judged against."""
         return self.goal - self.tolerance

@@ -9,14 +9,12 @@ import pandas as pd
 
 from governance_pipeline.domain.accuracy import Estimate, wrong_totals
 from governance_pipeline.domain.cohorts import (
-    WINDOW,
-    Cohorts,
     Layout,
     as_tallies,
-    stratum_layout,
     sums_of,
 )
 from governance_pipeline.domain.intervals import Booleans, Floats
+from governance_pipeline.domain.measuring import Measured
 from governance_pipeline.domain.panel import Panel, Pools
 from governance_pipeline.domain.tallies import Tallies, Weights
 
@@ -46,7 +44,7 @@ class Harm:
     labelled: Floats
 
 
-def measure_harm(panel: Panel, pools: Pools, sizes: Cohorts) -> Harm:
+def measure_harm(panel: Panel, measured: Measured) -> Harm:
     """Return the wrongly fired and wrongly not fired of the last 28 cohorts at least 90% labelled.
 
     Items are sum N (1 - p) over fired strata and sum N p over the others; reach and gmv are the
@@ -56,13 +54,10 @@ def measure_harm(panel: Panel, pools: Pools, sizes: Cohorts) -> Harm:
         ACCURACY section 6; see `accuracy` for the limits.
     """
     last = panel.days - 1
-    found = Harm({}, np.zeros(len(pools)), np.zeros(len(pools)))
-    for of_lane in (pools.own, pools.whole):
-        if not (of_lane >= 0).any():
-            continue
-        layout = stratum_layout(panel, of_lane)
-        mask = sizes.is_mature(last)[:, layout.pools]
-        mask &= np.cumsum(mask[::-1], axis=0)[::-1] <= WINDOW
+    count = len(measured.pools)
+    found = Harm({}, np.zeros(count), np.zeros(count))
+    for layout in measured.layouts:
+        mask = measured.sizes.window(last)[:, layout.pools]
         sums = sums_of(panel, layout, mask, np.array(last))
         found.cohorts[layout.pools] = mask.sum(axis=0)
         found.labelled[layout.pools] = sums[2].sum(axis=1)
@@ -73,7 +68,7 @@ def measure_harm(panel: Panel, pools: Pools, sizes: Cohorts) -> Harm:
         }
         for unit, tally in tallies.items():
             for side, result in wrong_totals(tally, needs_even_weights=unit != "items").items():
-                into = found.totals.setdefault(unit, {}).setdefault(side, _unknown(len(pools)))
+                into = found.totals.setdefault(unit, {}).setdefault(side, _unknown(count))
                 for whole, part in zip(_fields(into), _fields(result), strict=True):
                     whole[layout.pools] = part
     return found

@@ -53,10 +53,11 @@ class Measured:
     `overturns` counts appeals of the last 28 days and of the version, by day. `cohorts` counts the
     mature cohorts of the window, `matured_share` is their share among the last 28 days with
     decisions, `matured_through` the index of the latest, -1 without one; `has_thin_stratum` is
-    (days, pools, metrics).
+    (days, pools, metrics). `layouts` numbers the strata of every pool.
     """
 
     pools: Pools
+    layouts: list[Layout]
     sizes: Cohorts
     recent: Window
     to_date: list[tuple[Integers, Window]]
@@ -80,6 +81,7 @@ def measure(panel: Panel, pools: Pools, targets: Floats, appeals: pd.DataFrame) 
     shape = (panel.days, len(pools))
     found = Measured(
         pools,
+        [stratum_layout(panel, of) for of in (pools.own, pools.whole) if (of >= 0).any()],
         sizes,
         _empty_window(shape),
         [(ends, _empty_window(shape[1:])) for ends in _version_ends(panel, pools)],
@@ -90,10 +92,7 @@ def measure(panel: Panel, pools: Pools, targets: Floats, appeals: pd.DataFrame) 
         np.zeros((*shape, 2), dtype=bool),
     )
     uneven_from = _uneven_from(panel, pools)
-    for of_lane in (pools.own, pools.whole):
-        if not (of_lane >= 0).any():
-            continue
-        layout = stratum_layout(panel, of_lane)
+    for layout in found.layouts:
         at = layout.pools
         for day, sums, mask in window_sums(panel, sizes, layout):
             _store(found.recent, (day, at), sums, layout, uneven_from[at] <= day)

@@ -82,8 +82,17 @@ class Pools:
         )
 
 
+def first_day(frame: pd.DataFrame, as_of: dt.date) -> dt.date:
+    """Return the first decision day of a frame, `as_of` if it has none."""
+    return pd.to_datetime(frame["decision_date"]).min().date() if len(frame) else as_of
+
+
 def build_panel(
-    frame: pd.DataFrame, draws: pd.DataFrame, strategies: pd.DataFrame, as_of: dt.date
+    frame: pd.DataFrame,
+    draws: pd.DataFrame,
+    strategies: pd.DataFrame,
+    as_of: dt.date,
+    first: dt.date,
 ) -> Panel:
     """Code the frame and the labels of the strategies that are live, ramping or in shadow.
 
@@ -94,6 +103,7 @@ def build_panel(
         draws: `int_audit_draws`.
         strategies: Registry table; its lifecycle decides which environment is judged.
         as_of: Last day; what became known later is left out.
+        first: First day, not after the frame's.
 
     Raises:
         InputError: If a probability or a verdict is out of its range, or a label has no cell.
@@ -102,7 +112,6 @@ def build_panel(
     code = pd.Series(judged.index, index=pd.MultiIndex.from_frame(judged[SUBJECT]))
     rows = _coded(frame, code, as_of)
     rows["gmv"] = rows["gmv"].astype(float) if "gmv" in rows else np.nan
-    first = rows["decision_date"].min().date() if len(rows) else as_of
     days = (as_of - first).days + 1
     rows["day"] = (rows["decision_date"] - pd.Timestamp(first)).dt.days
     version = _versions(rows, days, len(judged))

@@ -176,11 +176,10 @@ def _deployed(
 
 
 def _immature(detected: Detected, alarm: Alarm, day: int, earliest: int, latest: int) -> str | None:
+    # A pool that bets once waits for whole cohorts: no delay explains what it found.
+    if detected.is_once[day, alarm.unit]:
+        return None
     sizes = detected.cohorts
     days = np.arange(earliest, min(latest, day) + 1)
     is_out = (sizes.mature_on[days, alarm.unit] > day) & (sizes.population[days, alarm.unit] > 0)
-    if is_out.any():
-        return f"{int(is_out.sum())} of its cohorts are under 90% labelled"
-    if detected.is_once[day, alarm.unit]:
-        return "errors come back at another speed than right verdicts"
-    return None
+    return f"{int(is_out.sum())} of its cohorts are under 90% labelled" if is_out.any() else None

@@ -1,16 +1,20 @@
 """The promise of the demo: what was planted is found, and nothing else."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
 
 import dagster as dg
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 
+from governance_pipeline.adapters.catalogue import published_relations
 from governance_pipeline.adapters.home import dagster_instance
 from governance_pipeline.paths import Paths
+from governance_pipeline.simulation.people import REVIEWERS
 from tests.conftest import run_governance
 
 FOUND_WITHIN_DAYS = 21
@@ -117,6 +121,66 @@ def test_populations_are_the_accepted_units(demo_home: Path) -> None:
     assert units == [(frame,)]
 
 
+def reviewers(home: Path) -> pd.DataFrame:
+    """`reviewer_quality` by the simulation's names, which only the home's own key gives back."""
+    secret = Paths(home).sampling_key.read_text().strip()
+    key = hashlib.sha256(f"evidence {secret}".encode()).hexdigest()
+    names = {hashlib.md5(f"{key}reviewer{n}".encode()).hexdigest(): n for n in range(REVIEWERS)}
+    table = ask(home, "select * from reviewer_quality")
+    return table.assign(who=table["reviewer_hash"].map({**names, "all": "all"})).set_index("who")
+
+
+def test_every_reviewer_is_measured_and_named_by_a_hash_alone(demo_home: Path) -> None:
+    found = reviewers(demo_home)
+    assert set(found.index) == {*range(REVIEWERS), "all"}
+    assert not found["reviewer_hash"].str.contains("reviewer").any()
+    assert found["window_end"].dt.date.astype(str).unique().tolist() == ["2026-05-29"]
+    for column in ("labels", "golden_labels"):
+        assert found.loc[list(range(REVIEWERS)), column].sum() == found.loc["all", column]
+    rates = ["golden_accuracy", "alpha", "sensitivity", "specificity"]
+    assert found[rates].notna().all(axis=None)
+    # Golden questions are answered wrongly on 3 of 100 by everybody alike.
+    everybody = found.loc["all"]
+    assert everybody["golden_accuracy_lo"] < 0.97 < everybody["golden_accuracy_hi"]
+
+
+def test_the_pool_is_as_right_and_as_agreed_as_it_was_simulated(demo_home: Path) -> None:
+    everybody = reviewers(demo_home).loc["all"]
+    # Two of twelve err on 15 of 1,000 and ten on 3: two different ones of them disagree on about 1%
+    # of what they both answer, and half of what they answer should fire.
+    mistakes = np.array([0.015] * 2 + [0.003] * (REVIEWERS - 2))
+    assert everybody[["sensitivity", "specificity"]].astype(float).to_numpy() == pytest.approx(
+        1 - mistakes.mean(), abs=0.004
+    )
+    for name in ("sensitivity", "specificity"):
+        assert everybody[f"{name}_lo"] < 1 - mistakes.mean() < everybody[f"{name}_hi"]
+    share = everybody["firing_share"]
+    alpha = 1 - 2 * mistakes.mean() * (1 - mistakes.mean()) / (2 * share * (1 - share))
+    assert everybody["alpha_lo"] < alpha < everybody["alpha_hi"]
+
+
+def test_who_agrees_less_than_the_pool_is_one_of_the_two_who_err_most(demo_home: Path) -> None:
+    found = reviewers(demo_home)
+    # One month of decisions in common does not tell all twelve apart: it must accuse nobody else.
+    apart = found.index[found["alpha_hi"] < found.loc["all", "alpha"]]
+    assert set(apart) <= {0, 1}
+    assert len(apart) >= 1
+    rightness = found["sensitivity"] + found["specificity"]
+    assert (rightness.loc[[0, 1]] < rightness.loc["all"]).all()
+
+
+def test_every_verdict_says_what_decided_it(demo_home: Path) -> None:
+    found = ask(
+        demo_home,
+        "select adjudication, count(*) as n, bool_and(is_disputed) as tied,"
+        " bool_and(verdict = 'unsure') as unsure from audited_decisions group by 1 order by 1",
+    ).set_index("adjudication")
+    assert set(found.index) == {"single", "majority", "disputed"}, "nothing corrects in the demo"
+    assert found["tied"].to_dict() == {"single": False, "majority": False, "disputed": True}
+    assert found.loc["disputed", "unsure"]
+    assert found["n"]["single"] > found["n"]["majority"] > found["n"]["disputed"] > 0
+
+
 def test_the_failing_check_says_what_why_since_when_and_what_next(demo_home: Path) -> None:
     with dagster_instance(Paths(demo_home)) as instance:
         key = dg.AssetCheckKey(
@@ -142,6 +206,62 @@ def test_the_failing_check_says_what_why_since_when_and_what_next(demo_home: Pat
     assert len(days) > 80
 
 
+def test_a_strategy_that_lost_precision_is_advised_a_stricter_cut(demo_home: Path) -> None:
+    advised = ask(
+        demo_home,
+        "select * from threshold_recommendations where channel = 'all'",
+    ).set_index("strategy_id")
+    dropped = [plant["subject"] for plant in planted(demo_home, "precision")]
+    for strategy in dropped:
+        row = advised.loc[strategy]
+        assert row["null_reason"] is not None or row["recommended_cut"] > row["current_cut"]
+        assert not row["guaranteed_precision"] < row["goal"]
+    assert advised["recommended_cut"].notna().sum() > 15
+
+
+def test_boosts_and_restrictions_of_one_item_are_told_apart_from_mere_company(
+    demo_home: Path,
+) -> None:
+    pairs = ask(demo_home, "select * from strategy_conflicts")
+    assert (pairs["strategy_a"] < pairs["strategy_b"]).all()
+    boosts = pairs["strategy_a"].str.contains("boost") != pairs["strategy_b"].str.contains("boost")
+    gentle = pairs["actions"].str.contains("label|age_gate")
+    assert (pairs.loc[boosts & ~gentle, "contradictory_share"] == 1).all()
+    assert (pairs.loc[~boosts | gentle, "contradictory_share"] == 0).all()
+    assert (boosts & ~gentle).sum() > 5
+
+
+def test_evidence_is_what_was_wrong_the_largest_reach_first(demo_home: Path) -> None:
+    strategy = "affiliate-spam-creator-block"
+    shown = run_governance(demo_home, "evidence", strategy, "--json", "--limit", "50")
+    rows = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert len(rows) == 50
+    assert {row["outcome"] for row in rows} == {"FP", "FN"}
+    reach = [row["reach"] for row in rows]
+    assert reach == sorted(reach, reverse=True)
+    wrong = ask(
+        demo_home,
+        f"select max(reach) as most from audited_decisions where strategy_id = '{strategy}'"
+        " and outcome in ('FP', 'FN')",
+    )["most"].iloc[0]
+    assert reach[0] == wrong
+    missed = run_governance(demo_home, "evidence", strategy, "--outcome", "FN", "--json")
+    assert {json.loads(line)["outcome"] for line in missed.stdout.splitlines()} == {"FN"}
+    tied = run_governance(demo_home, "evidence", strategy, "--disputed", "--json")
+    assert all(json.loads(line)["is_disputed"] for line in tied.stdout.splitlines())
+    both = run_governance(demo_home, "evidence", strategy, "--disputed", "--outcome", "FP")
+    assert both.returncode == 2
+
+
+def test_evidence_names_no_item_and_no_seller(demo_home: Path) -> None:
+    shown = run_governance(demo_home, "evidence", "affiliate-spam-creator-block", "--json")
+    keys = json.loads(shown.stdout.splitlines()[0]).keys()
+    assert not {"item_id", "seller_id"} & keys
+    unknown = run_governance(demo_home, "evidence", "affiliate-spam-creator-blok")
+    assert unknown.returncode == 1
+    assert "did you mean affiliate-spam-creator-block?" in unknown.stderr
+
+
 def test_status_is_stable_json(demo_home: Path) -> None:
     done = run_governance(demo_home, "status", "--json")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
@@ -153,7 +273,14 @@ def test_status_is_stable_json(demo_home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("status",), ("status", "--all"), ("explain", "ad-health-claim-block")]
+    "arguments",
+    [
+        ("status",),
+        ("status", "--all"),
+        ("explain", "ad-health-claim-block"),
+        ("evidence", "affiliate-commission-abuse-limit"),
+        ("backtest", "video-product-mismatch-filter", "--cut", "0.95"),
+    ],
 )
 def test_what_people_read_fits_100_columns(demo_home: Path, arguments: tuple[str, ...]) -> None:
     done = run_governance(demo_home, *arguments)
@@ -209,7 +336,7 @@ def test_the_same_demo_twice_gives_the_same_tables(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
     folders = [(tmp_path / name / "published" / "current").resolve() for name in ("one", "two")]
     tables = sorted(file.name for file in folders[0].glob("*.parquet"))
-    assert len(tables) == 16
+    assert set(tables) == {f"{name}.parquet" for name in published_relations()}
     with duckdb.connect() as connection:
         for table in tables:
             one, two = (str(folder / table) for folder in folders)

@@ -136,7 +136,7 @@ def test_errors_that_come_back_later_raise_no_alarm_and_hide_no_drop() -> None:
     dropped = later_errors(simulate(28, Market(strategies=3, drops={1: "precision"})), 4)
     rows = of_strategies(dropped.judge())
     assert set(rows[rows["status"] == "needs_audit"]["strategy_id"]) == {"s01"}
-    assert rows[rows["status"] == "needs_audit"]["suspected_cause"].iloc[-1] == "immature_labels"
+    assert rows[rows["status"] == "needs_audit"]["suspected_cause"].iloc[-1] == "strategy"
 
 
 def test_a_sample_of_fixed_size_per_stratum_is_judged_by_its_own_bet() -> None:
@@ -152,6 +152,12 @@ def test_a_sample_of_fixed_size_per_stratum_is_judged_by_its_own_bet() -> None:
 def last_alarm(found: Judgement) -> pd.Series:
     rows = of_strategies(found)
     return rows[rows["status"] == "needs_audit"].iloc[-1]
+
+
+def test_a_drop_whose_cohorts_are_still_out_names_the_labels_as_a_candidate() -> None:
+    rows = of_strategies(simulate(38, Market(strategies=1, drops={0: "precision"})).judge())
+    first = rows[rows["status"] == "needs_audit"].iloc[0]
+    assert "under 90% labelled" in first["cause_evidence"]
 
 
 def test_a_strategy_that_gets_worse_on_the_same_traffic_is_the_cause_itself() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from governance_pipeline.domain.judgement import Judgement
+from governance_pipeline.domain.judgement import Inputs, Judgement, Terms, judge_blocks
 from governance_pipeline.errors import InputError
 from tests.unit.markets import (
+    DAYS,
     DROP_DAY,
     FIRST,
     FRAME,
@@ -259,3 +261,28 @@ def test_an_unknown_verdict_is_refused() -> None:
     tables = simulate(15, Market(strategies=1, drops={}, days=10))
     with pytest.raises(InputError, match="verdict must be one of"):
         changed(tables, draws=tables.draws.assign(verdict="maybe")).judge(10)
+
+
+def test_a_fleet_judged_in_blocks_is_judged_the_same(tables: Tables, found: Judgement) -> None:
+    names = list(tables.strategies["strategy_id"])
+    last = FIRST + dt.timedelta(days=DAYS - 1)
+
+    def block(own: list[str]) -> Inputs:
+        parts = {
+            name: table[table["strategy_id"].isin(own)]
+            for name, table in vars(tables).items()
+            if isinstance(table, pd.DataFrame)
+        }
+        return Inputs(
+            parts["frame"], parts["draws"], parts["strategies"], parts["channels"], parts["goals"]
+        )
+
+    sizes = (names[:3], names[3:20], names[20:])
+    parts = list(judge_blocks([partial(block, own) for own in sizes], Terms(last, FIRST, FIRST)))
+    for table in ("accuracy", "drift", "status_days", "harm"):
+        keys = ["strategy_id", "channel"]
+        whole, joined = (
+            frame.sort_values(keys, kind="stable", ignore_index=True)
+            for frame in (getattr(found, table), pd.concat([getattr(p, table) for p in parts]))
+        )
+        pd.testing.assert_frame_equal(joined, whole, check_dtype=False, rtol=1e-9)

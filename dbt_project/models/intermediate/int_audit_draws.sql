@@ -33,6 +33,7 @@ labelled as (
         verdicts.verdict_first,
         verdicts.known_on,
         {{ days_between('units.decision_date', 'verdicts.known_on') }} as lag_days,
+        verdicts.adjudication,
         verdicts.is_disputed
 
     from units

@@ -21,15 +21,13 @@ ordered as (
 
 ),
 
-audited as (
+first_known as (
 
     -- Only random audits make a sample; a golden question, an appeal or a report never does.
     select
         channel,
         decision_id,
         count(*) as labels,
-        count(*) filter (where verdict = 'should_fire') as for_firing,
-        count(*) filter (where verdict = 'should_not_fire') as against_firing,
         min(verdict) filter (where place = 1) as verdict_first,
         min(labelled_date) filter (where place = 1) as labelled_on,
         greatest(
@@ -45,6 +43,41 @@ audited as (
 
 ),
 
+reviewed as (
+
+    -- A reviewer has one voice, the last word; who is not named is somebody else each time.
+    select
+        channel,
+        decision_id,
+        verdict,
+        row_number() over (
+            partition by channel, decision_id, coalesce(reviewer_id, label_id)
+            order by labelled_at desc, label_id desc
+        ) as place_from_reviewers_last
+
+    from ordered
+
+    where source = 'random_audit'
+
+),
+
+voiced as (
+
+    select
+        channel,
+        decision_id,
+        count(*) as voices,
+        count(*) filter (where verdict = 'should_fire') as for_firing,
+        count(*) filter (where verdict = 'should_not_fire') as against_firing
+
+    from reviewed
+
+    where place_from_reviewers_last = 1
+
+    group by channel, decision_id
+
+),
+
 corrected as (
 
     -- An appeal or a report may correct the verdict of a decision that was sampled.
@@ -54,7 +87,8 @@ corrected as (
         coalesce(
             min(verdict) filter (where source = 'appeal'),
             min(verdict) filter (where source = 'report')
-        ) as correction
+        ) as correction,
+        min(source) as corrected_by
 
     from ordered
 
@@ -66,27 +100,51 @@ corrected as (
 
 adjudicated as (
 
+    -- Who is unsure decides nothing, unless everybody is.
     select
-        audited.channel,
-        audited.decision_id,
-        audited.labels,
+        first_known.channel,
+        first_known.decision_id,
+        first_known.labels,
         case
             when corrected.correction is not null then corrected.correction
-            when audited.for_firing > audited.against_firing then 'should_fire'
-            when audited.against_firing > audited.for_firing then 'should_not_fire'
+            when voiced.for_firing > voiced.against_firing then 'should_fire'
+            when voiced.against_firing > voiced.for_firing then 'should_not_fire'
             else 'unsure'
         end as verdict,
-        audited.verdict_first,
-        audited.labelled_on,
-        audited.known_on,
-        corrected.correction is null
-        and audited.for_firing > 0
-        and audited.for_firing = audited.against_firing as is_disputed
+        case
+            when corrected.correction is not null then 'correction'
+            when voiced.for_firing > 0 and voiced.for_firing = voiced.against_firing
+                then 'disputed'
+            when voiced.for_firing + voiced.against_firing = 1 or voiced.voices = 1
+                then 'single'
+            else 'majority'
+        end as adjudication,
+        -- An appeal's word goes before a report's, as its name does.
+        coalesce(corrected.corrected_by, 'random_audit') as verdict_source,
+        first_known.verdict_first,
+        first_known.labelled_on,
+        first_known.known_on
 
-    from audited
+    from first_known
+    inner join voiced
+        on
+            first_known.channel = voiced.channel
+            and first_known.decision_id = voiced.decision_id
     left join corrected
-        on audited.channel = corrected.channel and audited.decision_id = corrected.decision_id
+        on
+            first_known.channel = corrected.channel
+            and first_known.decision_id = corrected.decision_id
+
+),
+
+stated as (
+
+    select
+        *,
+        adjudication = 'disputed' as is_disputed
+
+    from adjudicated
 
 )
 
-select * from adjudicated
+select * from stated

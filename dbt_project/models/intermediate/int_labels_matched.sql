@@ -26,9 +26,11 @@ by_decision as (
         units.strategy_id,
         units.decision_date,
         labels.label_id,
+        labels.reviewer_id,
         labels.labelled_at,
         labels.delivery_date,
         labels.verdict,
+        labels.golden_verdict,
         labels.source
 
     from labels
@@ -46,9 +48,11 @@ by_item as (
         units.strategy_id,
         units.decision_date,
         labels.label_id,
+        labels.reviewer_id,
         labels.labelled_at,
         labels.delivery_date,
         labels.verdict,
+        labels.golden_verdict,
         labels.source
 
     from labels
@@ -75,27 +79,18 @@ matched as (
 
 translated as (
 
-    -- A policy's violation is what a restriction should fire on and a boost should not.
     select
         matched.decision_id,
         matched.channel,
         matched.decision_date,
         matched.label_id,
+        matched.reviewer_id,
         matched.source,
         matched.labelled_at,
         cast(matched.labelled_at as date) as labelled_date,
         matched.delivery_date,
-        case
-            when matched.verdict = 'violating'
-                then case strategies.polarity
-                    when 'boost' then 'should_not_fire' else 'should_fire'
-                end
-            when matched.verdict = 'not_violating'
-                then case strategies.polarity
-                    when 'boost' then 'should_fire' else 'should_not_fire'
-                end
-            else matched.verdict
-        end as verdict
+        {{ policy_verdict('matched.verdict', 'strategies.polarity') }} as verdict,
+        {{ policy_verdict('matched.golden_verdict', 'strategies.polarity') }} as golden_verdict
 
     from matched
     left join strategies on matched.strategy_id = strategies.strategy_id

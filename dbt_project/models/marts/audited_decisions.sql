@@ -64,6 +64,7 @@ evidence as (
         units.reach,
         units.inclusion_probability,
         appealed.appeal_outcome,
+        verdicts.adjudication,
         verdicts.is_disputed
 
     from units

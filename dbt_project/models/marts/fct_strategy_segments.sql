@@ -1,4 +1,3 @@
--- depends_on: {{ ref('stg_build_days') }}
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
@@ -8,13 +7,15 @@
 
 with
 
-decisions as (
+tallies as (
 
-    select * from {{ ref('int_decisions') }}
+    select * from {{ ref('int_segment_tallies') }}
+
+    where {{ in_decision_days('decision_date') }}
 
 ),
 
-counted as (
+summed as (
 
     select
         strategy_id,
@@ -24,14 +25,14 @@ counted as (
         decision_date,
         category,
         market,
-        count(*) as decisions,
-        count(*) filter (where is_fired) as fired,
-        cast(coalesce(sum(reach), 0) as bigint) as reach
+        cast(sum(decisions) as bigint) as decisions,
+        cast(coalesce(sum(decisions) filter (where is_fired), 0) as bigint) as fired,
+        cast(sum(reach) as bigint) as reach
 
-    from decisions
+    from tallies
 
     group by strategy_id, version, channel, environment, decision_date, category, market
 
 )
 
-select * from counted
+select * from summed

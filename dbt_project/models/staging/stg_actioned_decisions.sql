@@ -16,6 +16,7 @@ renamed as (
         strategy_id,
         strategy_version as version,
         environment,
+        item_id,
         action
 
     from source

@@ -1,0 +1,67 @@
+with
+
+labels as (
+
+    select * from {{ ref('stg_audit_labels') }}
+
+),
+
+matched as (
+
+    select * from {{ ref('int_labels_matched') }}
+
+),
+
+keys as (
+
+    select * from {{ ref('stg_evidence_key') }}
+
+),
+
+ranked as (
+
+    -- A review of an item may serve several decisions, yet it is one answer.
+    select
+        *,
+        row_number() over (
+            partition by channel, label_id order by decision_date desc, decision_id asc
+        ) as place
+
+    from matched
+
+),
+
+answered as (
+
+    select * from ranked
+
+    where place = 1
+
+),
+
+reviews as (
+
+    -- Golden questions are often about decisions that nobody drew: those keep their own words.
+    select
+        labels.label_id,
+        labels.channel,
+        answered.decision_id,
+        -- Reviewers are people: what is published of them names nobody.
+        case
+            when labels.reviewer_id is not null
+                then md5(concat(keys.evidence_key, labels.reviewer_id))
+        end as reviewer_hash,
+        labels.source,
+        labels.labelled_at,
+        cast(labels.labelled_at as date) as labelled_date,
+        coalesce(answered.verdict, labels.verdict) as verdict,
+        coalesce(answered.golden_verdict, labels.golden_verdict) as golden_verdict
+
+    from labels
+    cross join keys
+    left join answered
+        on labels.channel = answered.channel and labels.label_id = answered.label_id
+
+)
+
+select * from reviews

@@ -1,0 +1,95 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ forget_decision_days() }}"
+) }}
+
+with
+
+actioned as (
+
+    select * from {{ ref('stg_actioned_decisions') }}
+
+    where {{ in_decision_days('decision_date') }} and environment = 'live' and action <> 'none'
+
+),
+
+contested as (
+
+    select * from {{ ref('int_contested_decisions') }}
+
+),
+
+standing as (
+
+    -- A decision spoken of by several deliveries acted as the latest of them says.
+    select actioned.*
+
+    from actioned
+    left join contested
+        on
+            actioned.channel = contested.channel
+            and actioned.decision_id = contested.decision_id
+
+    where
+        contested.decision_id is null
+        or (contested.is_fired and contested.delivery_date = actioned.delivery_date)
+
+),
+
+acts as (
+
+    select
+        channel,
+        decision_date,
+        item_id,
+        strategy_id,
+        min(action) as action,
+        max(case when action = 'boost' then 1 else 0 end) as boosts,
+        max(case when action in ('demote', 'limit', 'filter', 'block') then 1 else 0 end)
+            as restricts
+
+    from standing
+
+    group by channel, decision_date, item_id, strategy_id
+
+),
+
+met as (
+
+    select
+        one.strategy_id as strategy_a,
+        other.strategy_id as strategy_b,
+        one.channel,
+        one.decision_date,
+        concat(one.action, '/', other.action) as actions,
+        one.boosts * other.restricts + one.restricts * other.boosts as contradicts
+
+    from acts as one
+    inner join acts as other
+        on
+            one.channel = other.channel
+            and one.decision_date = other.decision_date
+            and one.item_id = other.item_id
+            and one.strategy_id < other.strategy_id
+
+),
+
+counted as (
+
+    select
+        strategy_a,
+        strategy_b,
+        channel,
+        decision_date,
+        actions,
+        count(*) as items_both,
+        count(*) filter (where contradicts > 0) as contradictory_items
+
+    from met
+
+    group by strategy_a, strategy_b, channel, decision_date, actions
+
+)
+
+select * from counted

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.accuracy.streams import Stream
 from governance_pipeline.domain.accuracy import estimate
-from governance_pipeline.domain.baseline import FAST_LABELS, FAST_MARGIN, _frozen_on
+from governance_pipeline.domain.baseline import FAST_LABELS, FAST_MARGIN, frozen_on
 from governance_pipeline.domain.betting import REFERENCE_DAYS, Claims, log_bets
 from governance_pipeline.domain.detecting import evidence_of
 from governance_pipeline.domain.gates import build_gates
@@ -71,7 +71,7 @@ def baselines(stream: Stream, metric: str) -> tuple[Floats, Floats]:
     """Return the levels of `baseline` and `baseline_fast`, (days, pools), as `baseline_levels`."""
     days, pools = stream.cohorts.population.shape
     every, begins = np.arange(pools), np.zeros(pools, dtype=np.int64)
-    frozen = _frozen_on(stream.cohorts, begins, every, days)
+    frozen = frozen_on(stream.cohorts, begins, every, days)
     labels = stream.labels
     keep = (labels.day < REFERENCE_DAYS) & (labels.known <= frozen[labels.pool])
     tallies = tally(stream, keep, slice(0, REFERENCE_DAYS))

@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := .venv-peers
+PEERS_STAMP := $(PEERS)/.installed
 GOVERNANCE_HOME ?= .governance
 PORT ?= 3000
 export GOVERNANCE_HOME
 
-.PHONY: demo test check ui bench docs lock format clean
+.PHONY: demo test check ui bench bench-accuracy docs lock format clean
 
 $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -38,12 +40,22 @@ docs: $(STAMP)   ## the data dictionary, from the descriptions in the code
 bench: $(STAMP)  ## measure, against references in the same run
 	$(BIN)/python -m benchmarks
 
+# The peers' pins conflict with the pipeline's; without them the rows still run and say so.
+$(PEERS_STAMP): benchmarks/accuracy/requirements-peers.lock $(STAMP)
+	@echo "installing NannyML, Evidently and river into $(PEERS) (once)"
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@$(BIN)/uv pip install --quiet --python $(PEERS)/bin/python --requirement $< && touch $@ || echo "the peers could not be installed; going on without them"
+
+bench-accuracy: $(STAMP) $(PEERS_STAMP)  ## false alarms, days to find a drop, coverage, cost; QUICK=1 takes two minutes
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m benchmarks.accuracy $(if $(QUICK),--quick)
+
 lock: $(STAMP)   ## pin every dependency anew
 	$(BIN)/uv pip compile --quiet --extra dev --no-header --no-annotate --no-emit-index-url --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --no-header --no-annotate --no-emit-index-url --output-file benchmarks/accuracy/requirements-peers.lock benchmarks/accuracy/requirements-peers.in
 
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .governance dbt_project/target
+	rm -rf $(VENV) $(PEERS) .governance dbt_project/target

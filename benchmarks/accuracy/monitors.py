@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.accuracy.streams import Stream
 from governance_pipeline.domain.accuracy import estimate
-from governance_pipeline.domain.baseline import FAST_LABELS, FAST_MARGIN, _frozen_on
+from governance_pipeline.domain.baseline import FAST_LABELS, FAST_MARGIN, frozen_on
 from governance_pipeline.domain.betting import REFERENCE_DAYS, Claims, log_bets
 from governance_pipeline.domain.detecting import evidence_of
 from governance_pipeline.domain.gates import build_gates
@@ -71,7 +71,7 @@ def baselines(stream: Stream, metric: str) -> tuple[Floats, Floats]:
     """Return the levels of `baseline` and `baseline_fast`, (days, pools), as `baseline_levels`."""
     days, pools = stream.cohorts.population.shape
     every, begins = np.arange(pools), np.zeros(pools, dtype=np.int64)
-    frozen = _frozen_on(stream.cohorts, begins, every, days)
+    frozen = frozen_on(stream.cohorts, begins, every, days)
     labels = stream.labels
     keep = (labels.day < REFERENCE_DAYS) & (labels.known <= frozen[labels.pool])
     tallies = tally(stream, keep, slice(0, REFERENCE_DAYS))
@@ -98,7 +98,7 @@ def tally(stream: Stream, keep: Booleans, days: slice) -> Tallies:
     should_fire = count * (labels.is_event[keep] != (labels.cell[keep] < BINS))
 
     def summed(values: Floats) -> Floats:
-        return np.bincount(at, values, minlength=shape[0] * shape[1]).reshape(shape)
+        return np.bincount(at, values, minlength=shape[0] * shape[1]).astype(float).reshape(shape)
 
     weights = Weights(
         summed(w * count), summed(w**2 * count), summed(w * should_fire), summed(w**2 * should_fire)
@@ -113,43 +113,45 @@ def weekly(counts: Integers) -> Floats:
     return counts[: weeks * 7].reshape(weeks, 7, -1).sum(axis=1).astype(float)
 
 
-def weekly_z_test(labels: Integers, errors: Integers, goal: float) -> Integers:
-    """Return the first alarm of a weekly two-sided 5% z-test against the goal, looked at weekly."""
+def weekly_z_test(labels: Integers, errors: Integers, goal: float) -> Booleans:
+    """Return where a week's precision is below the goal, z-test at two-sided 5%, (days, pools)."""
     n, k = weekly(labels), weekly(errors)
     with np.errstate(divide="ignore", invalid="ignore"):
         z = (1 - k / n - goal) / np.sqrt(goal * (1 - goal) / n)
-    return _of_weeks(z < -Z_95, len(labels))
+    return _on_days(z < -Z_95, len(labels))
 
 
-def three_sigma(labels: Integers, errors: Integers, goal: float) -> Integers:
-    """Return the first day under the mean less 3 standard deviations of a day's precision."""
+def three_sigma(labels: Integers, errors: Integers, goal: float) -> Booleans:
+    """Return the days under the mean less 3 standard deviations of a day's precision."""
     with np.errstate(divide="ignore", invalid="ignore"):
         limit = goal - 3 * np.sqrt(goal * (1 - goal) / labels)
-        return first_day(1 - errors / labels < limit)
+        return np.asarray(1 - errors / labels < limit)
 
 
-def week_over_week(labels: Integers, errors: Integers, points: float = 0.05) -> Integers:
-    """Return the first week whose precision is 5 points below the week before."""
+def week_over_week(labels: Integers, errors: Integers, _goal: float) -> Booleans:
+    """Return the weeks whose precision is 5 points below the week before."""
     with np.errstate(divide="ignore", invalid="ignore"):
         precision = 1 - weekly(errors) / weekly(labels)
     fell = np.zeros(precision.shape, dtype=bool)
-    fell[1:] = precision[1:] <= precision[:-1] - points
-    return _of_weeks(fell, len(labels))
+    fell[1:] = precision[1:] <= precision[:-1] - 0.05
+    return _on_days(fell, len(labels))
 
 
-def _of_weeks(is_alarm: Booleans, days: int) -> Integers:
-    week = first_day(is_alarm)
-    return np.where(week < len(is_alarm), week * 7 + 6, days)
+def _on_days(is_alarm: Booleans, days: int) -> Booleans:
+    """Return a week's alarm on its last day."""
+    found = np.zeros((days, is_alarm.shape[1]), dtype=bool)
+    found[6 : len(is_alarm) * 7 : 7] = is_alarm
+    return found
 
 
-def never(labels: Integers, _errors: Integers, _goal: float) -> Integers:
+def never(labels: Integers, _errors: Integers, _goal: float) -> Booleans:
     """Return no alarm at all: what keeps false alarms at 0 and finds nothing."""
-    return np.full(labels.shape[1], len(labels))
+    return np.zeros(labels.shape, dtype=bool)
 
 
 USUAL = {
     "weekly z-test": weekly_z_test,
     "mean - 3 sd, daily": three_sigma,
-    "fell 5 points in a week": lambda n, k, _goal: week_over_week(n, k),
+    "fell 5 points in a week": week_over_week,
     "never alarms": never,
 }

@@ -6,7 +6,7 @@ the world, so a stream of a thousand pools is a thousand replicates.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from governance_pipeline.domain.cohorts import MATURE_SHARE, NEVER, Cohorts
 from governance_pipeline.domain.intervals import Floats, Integers
 from governance_pipeline.domain.panel import BINS
 
-# A verdict takes 3.4 days on average: with it, "labels to detect plus the mean lag" gives the days
-# of ACCURACY section 8 (12.7 and 7.1 at 20 and 50 labels a day).
+# A verdict takes a day at least and 3.4 days on average: with it, "labels to detect plus the mean
+# lag" gives the 12.7 and 7.1 days of ACCURACY section 8 at 20 and 50 labels a day.
 MEAN_LAG = 3.4
 LONGEST_LAG = 30
 NO_LAG = np.ones((2, 1))
@@ -53,9 +53,13 @@ class Stream:
 
 
 def geometric_lags(mean: float) -> Floats:
-    """Return the chances of 0, 1, 2, ... days, geometric with a mean in days, shape (lags,)."""
-    chances = (mean / (1 + mean)) ** np.arange(LONGEST_LAG)
-    return chances / chances.sum()
+    """Return the chances of 0, 1, 2, ... days: a day, and a geometric time; shape (lags,).
+
+    Args:
+        mean: In days, at least 1.
+    """
+    chances = ((mean - 1) / mean) ** np.arange(LONGEST_LAG - 1)
+    return np.r_[0.0, chances / chances.sum()]
 
 
 def same_lags(mean: float = MEAN_LAG) -> Floats:
@@ -161,10 +165,12 @@ def _cohorts(population: Floats, drawn: Integers, arrived: Arrived, lags: int) -
     return Cohorts(population.sum(axis=2), total.astype(float), mature, version)
 
 
-def at_drop(healthy: Floats | float, dropped: Floats | float, day: int, days: int) -> Floats:
-    """Return `healthy` before `day` and `dropped` from it on, shape (days, 1, ...)."""
+def at_drop(
+    healthy: Floats | float, dropped: Floats | float, day: Integers | int, days: int
+) -> Floats:
+    """Return `healthy` before each pool's `day` and `dropped` from it on, (days, pools, ...)."""
     before, after = (np.atleast_1d(np.asarray(v, dtype=float)) for v in (healthy, dropped))
-    is_before = (np.arange(days) < day)[:, None, None]
+    is_before = (np.arange(days)[:, None] < day)[:, :, None]
     return np.where(is_before, before, after)
 
 
@@ -230,13 +236,53 @@ def scored_world(
     return World(days, cells, population, np.minimum(probability, 1.0), error_rate, lags)
 
 
-def slice_world(world: World, days: int) -> World:
-    """Return the first days of a world whose arrays vary by day."""
+BIN_RATES = np.array([0.15, 0.006, 0.0003, 0.00005])
+UNITS_A_DAY = 200_000.0
 
-    def first(values: Floats) -> Floats:
-        return values[:days] if values.ndim == 3 and len(values) > 1 else values
 
-    return replace(
-        world, days=days, population=first(world.population),
-        probability=first(world.probability), error_rate=first(world.error_rate),
-    )  # fmt: skip
+def recall_world(
+    days: int, drop: Integers, prevalence: float, score: str, labels: float, lags: Floats
+) -> World:
+    """Return strategies at precision .90 and recall .90 whose recall is .80 from day `drop` on.
+
+    Args:
+        days: Length.
+        drop: Day of each pool's drop, shape (pools,).
+        prevalence: Share of units that should fire, before the drop.
+        score: `none`, `auc` (20 bins, AUC .9) or `bins` (the four of ACCURACY section 10) of what
+            did not fire.
+        labels: Expected labels a day, by Neyman with a 15% floor over all units.
+        lags: As in `World`.
+    """
+    caught = 0.9 * prevalence * UNITS_A_DAY
+    fired = caught / 0.9
+    unfired = UNITS_A_DAY - fired
+    missed = caught * (1 / 0.9 - 1) / unfired
+    scores = _missed_scores(score, missed)
+    later = scores.shifted_to(caught * (1 / 0.8 - 1) / unfired)
+    population = np.round(np.r_[fired, scores.share * unfired]).astype(float)
+    before, after = np.r_[0.1, scores.error_rate], np.r_[0.1, later]
+    weights = np.r_[0.1, np.full(len(later), 0.9)]
+    spread = population * weights * np.sqrt(before * (1 - before))
+    share = 0.85 * spread / spread.sum() + 0.15 * population / population.sum()
+    bins = np.array([0]) if score == "none" else np.arange(1, len(population))
+    return World(
+        days,
+        np.r_[0, BINS + bins],
+        population,
+        np.minimum(labels * share / population, 1.0),
+        at_drop(before, after, drop, days),
+        lags,
+    )
+
+
+def _missed_scores(score: str, missed: float) -> Scores:
+    if score == "none":
+        return Scores(np.ones(1), np.array([missed]))
+    if score == "auc":
+        return binormal_scores(missed, 0.9)
+    # The first two bins hold nearly all misses: their shares make the mean what it must be.
+    third, last = BIN_RATES[2:]
+    likely = np.array([0.0085, 0.1])
+    likely *= (missed - 0.3 * third - 0.7 * last) / (likely @ (BIN_RATES[:2] - last))
+    return Scores(np.r_[likely, 0.3, 0.7 - likely.sum()], BIN_RATES)

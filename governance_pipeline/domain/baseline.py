@@ -74,10 +74,11 @@ def _references(
     for place in range(1, int(number.max(initial=0)) + 1):
         has = (number == place).any(axis=0)
         begins = np.where(has, own[(number == place).argmax(axis=0), np.arange(len(pools))], days)
-        yield begins, _frozen_on(cohorts, begins, pools, days)
+        yield begins, frozen_on(cohorts, begins, pools, days)
 
 
-def _frozen_on(cohorts: Cohorts, begins: Integers, pools: Integers, days: int) -> Integers:
+def frozen_on(cohorts: Cohorts, begins: Integers, pools: Integers, days: int) -> Integers:
+    """Return the day each pool's reference is frozen: its cohorts are 90% in, or three weeks on."""
     day = np.arange(days)[:, None]
     is_reference = (day >= begins) & (day < begins + REFERENCE_DAYS)
     is_reference &= cohorts.population[:, pools] > 0

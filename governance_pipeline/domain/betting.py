@@ -30,6 +30,8 @@ from governance_pipeline.errors import InputError
 REFERENCE_DAYS = 60
 REFIT_DAYS = 7
 MIN_REFERENCE_LABELS = 100
+# Lags are compared with p < .01 over all the times that a pool asks: at a launch and at ten refits.
+LAG_P = 0.01 / 11
 MOST_ERRORS = 0.95
 # What a fired unit's error rate is taken to be for recall where precision has no goal.
 DEFAULT_ERROR_RATE = 0.1
@@ -286,7 +288,7 @@ def _lags(labels: Labels, rows: Integers, cohorts: Cohorts, day: int) -> tuple[B
     side = (labels.cell[rows] >= BINS).astype(np.int64)
     place = ((pool * 2 + side) * LONGEST_LAG + lag) * 2 + is_event
     lags = np.bincount(place[is_in], count[is_in], minlength=pools * LONGEST_LAG * 4)
-    differs = is_enough & lag_differs(lags.reshape(-1, 2, LONGEST_LAG, 2).astype(float))
+    differs = is_enough & lag_differs(lags.reshape(-1, 2, LONGEST_LAG, 2).astype(float), LAG_P)
     # Of older cohorts the late errors are known too, whether or not the cohort was in before.
     late = np.bincount(
         (pool * LONGEST_LAG + lag)[is_event], count[is_event], minlength=pools * LONGEST_LAG

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import chdtri
 
 from governance_pipeline.domain.intervals import Booleans, Floats
 
-# The chi-squared quantile at 1 degree of freedom and p = .01.
-CRITICAL = 6.634896601021214
 LONGEST_LAG = 60
 
 
-def lag_differs(counts: Floats) -> Booleans:
-    """Return whether the lags of errors and of right verdicts differ, log-rank p < .01.
+def lag_differs(counts: Floats, p: float = 0.01) -> Booleans:
+    """Return whether the lags of errors and of right verdicts differ, by a log-rank test.
 
     The test is stratified by side, because reviewers may take fired items first. Every label
     counted must belong to a cohort that is in, so that nothing is censored.
@@ -20,6 +19,7 @@ def lag_differs(counts: Floats) -> Booleans:
     Args:
         counts: Labels by lag in days, shape (series, sides, lags, 2); the last axis is right,
             error.
+        p: How often lags that do not differ may be found to.
 
     Returns:
         Shape (series,); False where nothing can be compared.
@@ -41,4 +41,4 @@ def lag_differs(counts: Floats) -> Booleans:
         spread = back * share * (1 - share) * np.where(n > 1, (n - back) / (n - 1), 0.0)
     surplus = (back_error - back * share).sum(axis=(1, 2))
     variance = spread.sum(axis=(1, 2))
-    return surplus**2 > CRITICAL * np.where(variance > 0, variance, np.inf)
+    return surplus**2 > chdtri(1.0, p) * np.where(variance > 0, variance, np.inf)

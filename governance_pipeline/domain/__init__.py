@@ -13,8 +13,8 @@ Who looks for something finds it under its question:
 - What is said of it? `status` has the rules, `verdicts` replays them, `causes` and `suspecting` say
   why, `recovery` whether it is over, `harm` who is hurt; `wording` and `reporting` put it in words.
 - How good are the reviewers? `agreement`, `crowd`, `label_noise`; `reviews` and `reviewing`.
-- What to label next? `sampling` spreads, `power` foresees, `reference` is what is known, `foresight`
-  what stays unprovable, `planning` the plan.
+- What to label next? `sampling` spreads, `power` foresees, `reference` is what is known,
+  `foresight` what stays unprovable, `planning` the plan.
 - Where should the cut be? `thresholds`, `recommending`; `pairing` and `backtest` try it out.
 
 `judgement` is the entry point of the first four, each study the entry point of its own.

@@ -91,8 +91,8 @@ def replay(history: History) -> Verdicts:
     ...     return np.array(values, dtype=float).reshape(-1, 1)
     >>> yes = np.ones((3, 1), dtype=bool)
     >>> known = History(
-    ...     yes, of(0.8, 0.8, 0.8), of(0.9, 0.9, 0.7), of(0.85, 0.78, 0.65),
-    ...     of(0.95, 0.95, 0.75), of(1, 1, 1), ~yes, 9 * yes.astype(int), ~yes, of(0.1, 0.1, 0.1)
+    ...     yes, of(0.8, 0.8, 0.8), of(0.9, 0.7, 0.7), of(0.85, 0.65, 0.65),
+    ...     of(0.95, 0.75, 0.75), of(1, 1, 1), ~yes, 9 * yes.astype(int), ~yes, of(0.1, 0.1, 0.1)
     ... )
     >>> [STATUSES[code] for code in replay(known).status[:, 0]]
     ['healthy', 'healthy', 'watch']

@@ -31,15 +31,16 @@ INPUTS = {
     " decided_at::date as decided_date, outcome from int_appeals_matched"
     " where decided_at is not null and strategy_id in (select unnest($names))",
 }
-GOLDEN = (
-    "select labelled_at::date as date, count(*) as asked,"
+# What is asked once for the whole fleet.
+ABOUT = {
+    "first": "select min(decision_date) as day from fct_strategy_days",
+    "golden": "select labelled_at::date as date, count(*) as asked,"
     " count(*) filter (verdict = golden_verdict) as correct"
-    " from stg_audit_labels where source = 'golden' group by all order by all"
-)
-SIZES = (
-    "select s.strategy_id, count(f.strategy_id) as rows from dim_strategies s"
-    " left join int_audit_frame f using (strategy_id) group by all order by all"
-)
+    " from stg_audit_labels where source = 'golden' group by all order by all",
+    "sizes": "select s.strategy_id, count(f.strategy_id) as rows from dim_strategies s"
+    " left join int_audit_frame f using (strategy_id) group by all order by all",
+    "currencies": "select distinct currency from dim_markets",
+}
 BLOCK_ROWS = 250_000
 """Frame rows of a block: what bounds the memory of a judgement, whatever the fleet."""
 
@@ -51,43 +52,36 @@ def judge_warehouse(paths: Paths, block_rows: int = BLOCK_ROWS) -> Judgement:
         WarehouseError: If the marts were never built.
     """
     last = as_of(paths)
-    first = warehouse.read_frame(
-        paths.warehouse, "select min(decision_date) as first from fct_strategy_days"
-    )["first"].iloc[0]
-    begin = pd.Timestamp(first).date()
-    golden = warehouse.read_frame(paths.warehouse, GOLDEN)
+    about = warehouse.read_frames(paths.warehouse, ABOUT)
+    begin = pd.Timestamp(about["first"]["day"].iloc[0]).date()
+    golden = about["golden"]
     interventions = read_interventions(paths.lake)
 
     def load(names: Sequence[str]) -> Inputs:
-        given = {"names": list(names)}
-        frames = {
-            name: warehouse.read_frame(paths.warehouse, sql, given) for name, sql in INPUTS.items()
-        }
+        frames = warehouse.read_frames(paths.warehouse, INPUTS, {"names": list(names)})
         return Inputs(**frames, golden=golden, interventions=interventions)
 
-    blocks = [partial(load, names) for names in _blocks(paths, block_rows)]
+    blocks = [partial(load, names) for names in _blocks(about["sizes"], block_rows)]
+    terms = Terms(last, begin, begin, _currency(paths, about["currencies"]))
     urgent: list[pd.DataFrame] = []
     harm: list[pd.DataFrame] = []
-    for verdicts in judge_blocks(blocks, Terms(last, begin, begin, _currency(paths))):
+    for verdicts in judge_blocks(blocks, terms):
+        named = {f"judgement.{name}": frame for name, frame in tables(verdicts).items()}
+        warehouse.write_frames(paths.warehouse, named, append=bool(urgent))
         urgent.append(verdicts.status)
         harm.append(verdicts.harm)
-        for name, frame in tables(verdicts).items():
-            dated = list(frame.select_dtypes("datetime").columns)
-            table = f"judgement.{name}"
-            warehouse.write_frame(paths.warehouse, table, frame, dated, append=len(urgent) > 1)
     if len(blocks) == 1:
         return verdicts
     newest = by_urgency(pd.concat(urgent), pd.concat(harm))
-    dated = list(newest.select_dtypes("datetime").columns)
-    warehouse.write_frame(paths.warehouse, "judgement.strategy_status", newest, dated)
+    warehouse.write_frames(paths.warehouse, {"judgement.strategy_status": newest})
     return read_verdicts(paths)
 
 
-def _blocks(paths: Paths, most: int) -> list[list[str]]:
+def _blocks(sizes: pd.DataFrame, most: int) -> list[list[str]]:
     """Return the strategies in blocks of at most so many frame rows, a larger one by itself."""
     blocks: list[list[str]] = [[]]
     room = most
-    for name, rows in warehouse.read_frame(paths.warehouse, SIZES).itertuples(index=False):
+    for name, rows in sizes.itertuples(index=False):
         if blocks[-1] and rows > room:
             blocks.append([])
             room = most
@@ -96,16 +90,11 @@ def _blocks(paths: Paths, most: int) -> list[list[str]]:
     return blocks
 
 
-def _currency(paths: Paths) -> str | None:
+def _currency(paths: Paths, currencies: pd.DataFrame) -> str | None:
     """Return what gmv is counted in: the home's reporting currency, or the markets' only one."""
     reporting = load_sources(paths.governance_yaml).reporting_currency
-    markets = warehouse.read_frame(paths.warehouse, "select distinct currency from dim_markets")
-    return reporting or (str(markets["currency"].iloc[0]) if len(markets) == 1 else None)
-
-
-def read(paths: Paths, table: str) -> pd.DataFrame:
-    """Return one table of the warehouse, whole."""
-    return warehouse.read_frame(paths.warehouse, f"select * from {table}")
+    only = str(currencies["currency"].iloc[0]) if len(currencies) == 1 else None
+    return reporting or only
 
 
 def read_verdicts(paths: Paths) -> Judgement:
@@ -114,13 +103,9 @@ def read_verdicts(paths: Paths) -> Judgement:
     Raises:
         WarehouseError: If nothing was judged yet.
     """
-    return Judgement(
-        accuracy=read(paths, "judgement.strategy_accuracy"),
-        drift=read(paths, "judgement.strategy_drift"),
-        status_days=read(paths, "judgement.strategy_status_days"),
-        status=read(paths, "judgement.strategy_status"),
-        harm=read(paths, "judgement.strategy_harm"),
-    )
+    names = ("accuracy", "drift", "status_days", "status", "harm")
+    queries = {name: f"select * from judgement.strategy_{name}" for name in names}
+    return Judgement(**warehouse.read_frames(paths.warehouse, queries))
 
 
 def tables(verdicts: Judgement) -> dict[str, pd.DataFrame]:

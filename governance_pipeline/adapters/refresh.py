@@ -78,7 +78,7 @@ def prepare(paths: Paths, plan: RefreshPlan, memory_limit: str) -> None:
 
 def remember(paths: Paths, plan: RefreshPlan) -> None:
     """Note what the marts are built from now."""
-    warehouse.write_frame(paths.warehouse, NOTE, plan.built_from)
+    warehouse.write_frames(paths.warehouse, {NOTE: plan.built_from})
 
 
 def _models() -> str:

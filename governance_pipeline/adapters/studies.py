@@ -78,16 +78,13 @@ def as_of(paths: Paths) -> dt.date:
 
 def compute_study(paths: Paths, study: Study, **asked: object) -> pd.DataFrame:
     """Compute a study from the marts as they are, with what else it was asked, and return it."""
-    frames = {
-        name: warehouse.read_frame(paths.warehouse, f"select * from {relation}")
-        for name, relation in study.reads.items()
-    }
+    queries = {name: f"select * from {relation}" for name, relation in study.reads.items()}
+    frames = warehouse.read_frames(paths.warehouse, queries)
     return study.compute(as_of=as_of(paths), **frames, **asked)
 
 
 def run_study(paths: Paths, study: Study) -> pd.DataFrame:
     """Compute a study from the marts as they are, keep its table, and return it."""
     found = compute_study(paths, study)
-    dated = list(found.select_dtypes("datetime").columns)
-    warehouse.write_frame(paths.warehouse, f"judgement.{study.table}", found, dated)
+    warehouse.write_frames(paths.warehouse, {f"judgement.{study.table}": found})
     return found

@@ -101,35 +101,44 @@ def prepare_sources(
         connection.execute("insert into lake.evidence_key values ($key)", {"key": evidence_key})
 
 
-def write_frame(
-    path: Path, table: str, frame: pd.DataFrame, days: Sequence[str] = (), *, append: bool = False
-) -> None:
-    """Replace a table, `schema.name`, by a frame, or append it to the table that is there.
+def write_frames(path: Path, frames: Mapping[str, pd.DataFrame], *, append: bool = False) -> None:
+    """Replace tables, `schema.name`, by frames, or append to the tables that are there.
 
-    pandas has no type for the columns `days`, the table has.
+    A frame's times are days here: pandas has no type for them, the tables have.
     """
-    as_dates = ", ".join(f"{name}::date as {name}" for name in days)
-    kept = f"* replace ({as_dates})" if days else "*"
-    schema = table.partition(".")[0]
     with connect(path) as connection:
-        connection.execute(f"create schema if not exists {schema}")
-        connection.register("given", frame)
-        making = f"insert into {table} by name" if append else f"create or replace table {table} as"
-        connection.execute(f"{making} select {kept} from given")
+        for table, frame in frames.items():
+            days = frame.select_dtypes("datetime").columns
+            as_dates = ", ".join(f"{name}::date as {name}" for name in days)
+            kept = f"* replace ({as_dates})" if len(days) else "*"
+            connection.execute(f"create schema if not exists {table.partition('.')[0]}")
+            connection.register("given", frame)
+            into = (
+                f"insert into {table} by name" if append else f"create or replace table {table} as"
+            )
+            connection.execute(f"{into} select {kept} from given")
+            connection.unregister("given")
 
 
-def read_frame(path: Path, sql: str, values: Mapping[str, Any] | None = None) -> pd.DataFrame:
-    """Return the answer to one query.
+def read_frames(
+    path: Path, queries: Mapping[str, str], values: Mapping[str, Any] | None = None
+) -> dict[str, pd.DataFrame]:
+    """Return the answers to some queries, from one state of the warehouse.
 
     Raises:
-        WarehouseError: If the warehouse, or a table of the query, is missing.
+        WarehouseError: If the warehouse, or a table of a query, is missing.
     """
     with connect(path, read_only=True) as connection:
         try:
-            return connection.execute(sql, values).df()
+            return {name: connection.execute(sql, values).df() for name, sql in queries.items()}
         except duckdb.CatalogException as error:
             said = str(error).splitlines()[0]
             raise WarehouseError(f"{said}; `governance run` builds what is missing") from error
+
+
+def read_frame(path: Path, sql: str, values: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """Return the answer to one query; raises as `read_frames`."""
+    return read_frames(path, {"answer": sql}, values)["answer"]
 
 
 def has_table(path: Path, table: str) -> bool:

@@ -27,6 +27,8 @@ E_WATCH = 3.0
 E_CALM = 2.0
 # A baseline's alarm: its limit and its bet err in 2.5% of strategy-years each.
 E_BASELINE = 40.0
+# An estimate that dips for a single day would be watched for a month after.
+LOW_DAYS = 2
 MIN_COHORTS = 7
 MIN_STRATUM_LABELS = 5
 STRATUM_SHARE = 0.05
@@ -79,8 +81,8 @@ def replay(history: History) -> Verdicts:
 
     0 not_monitored, 1 needs_audit, 2 watch on evidence (e >= 3, or >= 40 against its own past,
     until that e < 2), 3 immature,
-    4 insufficient_evidence, 5 watch on the estimate (below m, until the lower limit reaches m and
-    e < 2), 6 healthy. The first classification as healthy needs the lower limit at m.
+    4 insufficient_evidence, 5 watch on the estimate (below m for 2 days, until the lower limit
+    reaches m and e < 2), 6 healthy. The first classification as healthy needs the lower limit at m.
 
     Source:
         ACCURACY section 6.
@@ -89,8 +91,8 @@ def replay(history: History) -> Verdicts:
     ...     return np.array(values, dtype=float).reshape(-1, 1)
     >>> yes = np.ones((3, 1), dtype=bool)
     >>> known = History(
-    ...     yes, of(0.8, 0.8, 0.8), of(0.9, 0.9, 0.7), of(0.85, 0.78, 0.65),
-    ...     of(0.95, 0.95, 0.75), of(1, 1, 1), ~yes, 9 * yes.astype(int), ~yes, of(0.1, 0.1, 0.1)
+    ...     yes, of(0.8, 0.8, 0.8), of(0.9, 0.7, 0.7), of(0.85, 0.65, 0.65),
+    ...     of(0.95, 0.75, 0.75), of(1, 1, 1), ~yes, 9 * yes.astype(int), ~yes, of(0.1, 0.1, 0.1)
     ... )
     >>> [STATUSES[code] for code in replay(known).status[:, 0]]
     ['healthy', 'healthy', 'watch']
@@ -99,6 +101,7 @@ def replay(history: History) -> Verdicts:
     status = np.empty((days, series), dtype=np.int8)
     why = np.empty((days, series), dtype=np.int8)
     is_alert, is_below, is_low, is_proven = (np.zeros(series, dtype=bool) for _ in range(4))
+    low_days = np.zeros(series, dtype=np.int64)
     baseline = np.ones((days, series))
     if history.baseline_e_value is not None:
         baseline = np.nan_to_num(history.baseline_e_value, nan=1.0)
@@ -112,9 +115,9 @@ def replay(history: History) -> Verdicts:
         wide = (history.high[day] - low) / 2 > history.evidence_half_width[day]
         decided = matured & ~is_null & ~wide & ~history.has_thin_stratum[day]
         reaches = low >= target
-        is_low = np.where(
-            decided, (estimate < target) | (is_low & ~(reaches & (e < E_CALM))), is_low
-        )
+        low_days = np.where(decided, np.where(estimate < target, low_days + 1, 0), low_days)
+        stays = is_low & ~(reaches & (e < E_CALM))
+        is_low = np.where(decided, (low_days >= LOW_DAYS) | stays, is_low)
         is_proven = is_proven | (decided & reaches)
         rules: list[tuple[Booleans, int, str]] = [
             (np.isnan(target), NOT_MONITORED, "no_goal"),

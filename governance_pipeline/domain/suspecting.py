@@ -1,4 +1,4 @@
-"""The suspected cause of every alarm, as it could be known on the day and once a week after."""
+"""The suspected cause of every alarm, as it could be known on the day and every fortnight after."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from governance_pipeline.domain.panel import Panel
 from governance_pipeline.domain.pooling import pool_design, pool_labels
 from governance_pipeline.domain.verdicts import Alarm
 
-REVISED_EVERY = 7
+REVISED_EVERY = 14
 PLAUSIBLE_FACTOR = 8.0
 # Not the score: a strategy makes it, so its mix is no news about the traffic.
 DIMENSIONS = ("category", "market", "channel")
@@ -50,7 +50,7 @@ def suspicions(
     golden: pd.DataFrame,
     found: Sequence[Alarm],
 ) -> list[Suspicion]:
-    """Return the suspected causes of alarms, first on their first day, then every 7 days.
+    """Return the suspected causes of alarms, first on their first day, then every 14 days.
 
     Args:
         panel: Frame and labels.

@@ -194,7 +194,11 @@ def test_the_failing_check_says_what_why_since_when_and_what_next(demo_home: Pat
         days = instance.fetch_observations(key.asset_key, limit=1000).records
     assert not evaluation.passed
     assert evaluation.severity == dg.AssetCheckSeverity.ERROR
-    numbers = {name: float(str(v)) for name, v in said.items() if isinstance(v, int | float)}
+    numbers = {
+        name: float(str(v))
+        for name, v in said.items()
+        if isinstance(v, int | float) and not isinstance(v, bool)
+    }
     assert said["status"] == "needs_audit"
     assert numbers["precision"] < numbers["precision_goal"] - numbers["precision_tolerance"]
     assert numbers["precision_lo"] < numbers["precision"] < numbers["precision_hi"]
@@ -202,6 +206,8 @@ def test_the_failing_check_says_what_why_since_when_and_what_next(demo_home: Pat
     assert numbers["precision_labelled"] > 100
     assert str(said["since"]).startswith("2026-04")
     assert "audit" in str(said["next_action"])
+    assert said["suspected_cause"] == "strategy"
+    assert numbers["harm/wrongly_restricted"] > 100
     assert str(said["history"]).startswith("![history](data:image/svg+xml")
     assert len(days) > 80
 

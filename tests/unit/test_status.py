@@ -56,16 +56,17 @@ def statuses(given: History) -> list[str]:
         ({"high": [1.0], "low": [0.7]}, "insufficient_evidence", "wide_interval"),
         ({"has_thin_stratum": [1]}, "insufficient_evidence", "empty_stratum"),
         ({"estimate": [math.nan]}, "insufficient_evidence", "not_measurable"),
-        ({"estimate": [0.87], "low": [0.84]}, "watch", "below_target"),
+        ({"estimate": [0.87] * 2, "low": [0.84] * 2}, "watch", "below_target"),
         ({"low": [0.87]}, "insufficient_evidence", "unproven"),
     ],
 )
 def test_the_first_rule_that_matches_decides(
     changes: dict[str, list[float]], status: str, why: str
 ) -> None:
-    found = replay(history(1, **changes))
-    assert STATUSES[found.status[0, 0]] == status
-    assert WHYS[found.why[0, 0]] == why
+    days = max((len(values) for values in changes.values()), default=1)
+    found = replay(history(days, **changes))
+    assert STATUSES[found.status[-1, 0]] == status
+    assert WHYS[found.why[-1, 0]] == why
 
 
 def test_evidence_is_watched_until_it_is_below_two() -> None:
@@ -74,8 +75,13 @@ def test_evidence_is_watched_until_it_is_below_two() -> None:
 
 
 def test_a_low_estimate_is_watched_until_the_lower_limit_is_clear() -> None:
-    given = history(4, estimate=[0.92, 0.87, 0.90, 0.92], low=[0.89, 0.84, 0.87, 0.88])
-    assert statuses(given) == ["healthy", "watch", "watch", "healthy"]
+    given = history(5, estimate=[0.92, 0.87, 0.87, 0.90, 0.92], low=[0.89, 0.84, 0.84, 0.87, 0.88])
+    assert statuses(given) == ["healthy", "healthy", "watch", "watch", "healthy"]
+
+
+def test_an_estimate_that_dips_for_a_day_is_no_news() -> None:
+    given = history(4, estimate=[0.92, 0.87, 0.89, 0.87], low=[0.89, 0.84, 0.86, 0.84])
+    assert statuses(given) == ["healthy"] * 4
 
 
 def test_a_healthy_series_stays_so_when_its_lower_limit_dips() -> None:

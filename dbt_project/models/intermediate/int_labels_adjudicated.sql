@@ -11,7 +11,7 @@ ordered as (
     select
         *,
         row_number() over (
-            partition by channel, decision_id, source order by labelled_at, label_id
+            partition by channel, decision_id, source order by first_labelled_at, label_id
         ) as place,
         row_number() over (
             partition by channel, decision_id, source order by labelled_at desc, label_id desc
@@ -28,11 +28,11 @@ first_known as (
         channel,
         decision_id,
         count(*) as labels,
-        min(verdict) filter (where place = 1) as verdict_first,
-        min(labelled_date) filter (where place = 1) as labelled_on,
+        min(first_verdict) filter (where place = 1) as verdict_first,
+        cast(min(first_labelled_at) filter (where place = 1) as date) as labelled_on,
         greatest(
-            min(labelled_date) filter (where place = 1),
-            min(delivery_date) filter (where place = 1)
+            cast(min(first_labelled_at) filter (where place = 1) as date),
+            min(first_delivery_date) filter (where place = 1)
         ) as known_on
 
     from ordered

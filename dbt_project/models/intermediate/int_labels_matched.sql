@@ -31,7 +31,10 @@ by_decision as (
         labels.delivery_date,
         labels.verdict,
         labels.golden_verdict,
-        labels.source
+        labels.source,
+        labels.first_verdict,
+        labels.first_labelled_at,
+        labels.first_delivery_date
 
     from labels
     inner join units
@@ -53,7 +56,10 @@ by_item as (
         labels.delivery_date,
         labels.verdict,
         labels.golden_verdict,
-        labels.source
+        labels.source,
+        labels.first_verdict,
+        labels.first_labelled_at,
+        labels.first_delivery_date
 
     from labels
     inner join units
@@ -90,7 +96,10 @@ translated as (
         cast(matched.labelled_at as date) as labelled_date,
         matched.delivery_date,
         {{ policy_verdict('matched.verdict', 'strategies.polarity') }} as verdict,
-        {{ policy_verdict('matched.golden_verdict', 'strategies.polarity') }} as golden_verdict
+        {{ policy_verdict('matched.golden_verdict', 'strategies.polarity') }} as golden_verdict,
+        {{ policy_verdict('matched.first_verdict', 'strategies.polarity') }} as first_verdict,
+        matched.first_labelled_at,
+        matched.first_delivery_date
 
     from matched
     left join strategies on matched.strategy_id = strategies.strategy_id

@@ -8,7 +8,7 @@ source as (
 
 ranked as (
 
-    -- The latest delivery of a key is what holds.
+    -- The latest delivery of a key is what holds; what the first one said was bet on.
     select
         label_id,
         channel,
@@ -22,6 +22,13 @@ ranked as (
         policy_version,
         golden_verdict,
         delivery_date,
+        first_value(verdict) over (
+            partition by channel, label_id order by delivery_date
+        ) as first_verdict,
+        first_value(labelled_at) over (
+            partition by channel, label_id order by delivery_date
+        ) as first_labelled_at,
+        min(delivery_date) over (partition by channel, label_id) as first_delivery_date,
         row_number() over (
             partition by channel, label_id order by delivery_date desc
         ) as recency
@@ -44,7 +51,10 @@ latest as (
         policy,
         policy_version,
         golden_verdict,
-        delivery_date
+        delivery_date,
+        first_verdict,
+        first_labelled_at,
+        first_delivery_date
 
     from ranked
 

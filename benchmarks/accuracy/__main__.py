@@ -49,6 +49,15 @@ def measure(rows: list[int], size: Size, console: Console) -> list[dict[str, Any
     return records
 
 
+def keep(records: list[dict[str, Any]], file: Path) -> list[dict[str, Any]]:
+    """Write the records in place of the same rows' older ones, and return all that the file has."""
+    found = json.loads(file.read_text()) if file.exists() else []
+    by_number = {int(record["row"].split()[0]): record for record in [*found, *records]}
+    kept = [by_number[number] for number in sorted(by_number)]
+    file.write_text(json.dumps(kept, indent=1) + "\n")
+    return kept
+
+
 def show(records: list[dict[str, Any]], console: Console) -> None:
     """Print the rows as a table."""
     quick = " (quick: too few replicates to prove a row)" if records[0]["quick"] else ""
@@ -85,8 +94,8 @@ def main(rows: str, replicates: int, quick: bool, seed: int, results: Path) -> N
     records = measure(numbers, size_of(replicates, seed, quick=quick), console)
     results.mkdir(parents=True, exist_ok=True)
     name = "accuracy-quick" if quick else "accuracy"
-    (results / f"{name}.json").write_text(json.dumps(records, indent=1) + "\n")
-    save_picture(records, results / f"{name}.svg")
+    kept = keep(records, results / f"{name}.json")
+    save_picture(kept, results / f"{name}.svg")
     show(records, console)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.accuracy.__main__ import main
+from benchmarks.accuracy.__main__ import keep, main
 from benchmarks.accuracy.coverage import by_reach
 from benchmarks.accuracy.monitors import USUAL, watch
 from benchmarks.accuracy.results import Part, days_to, upper_limit
@@ -138,6 +138,14 @@ def test_a_quick_run_writes_its_rows_and_says_that_it_is_quick(tmp_path: Path) -
         assert record["quick"]
         assert record["holds"] == all(part["holds"] for part in record["parts"])
     assert "<svg" in (tmp_path / "accuracy-quick.svg").read_text()
+
+
+def test_a_row_measured_again_replaces_itself_alone(tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    keep([{"row": "2 b", "figure": "old"}, {"row": "10 c", "figure": "old"}], file)
+    keep([{"row": "2 b", "figure": "new"}, {"row": "1 a", "figure": "new"}], file)
+    found = {record["row"]: record["figure"] for record in json.loads(file.read_text())}
+    assert list(found.items()) == [("1 a", "new"), ("2 b", "new"), ("10 c", "old")]
 
 
 def test_an_unknown_row_is_a_wrong_usage() -> None:

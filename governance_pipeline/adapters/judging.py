@@ -35,8 +35,9 @@ INPUTS = {
 ABOUT = {
     "first": "select min(decision_date) as day from fct_strategy_days",
     "golden": "select labelled_at::date as date, count(*) as asked,"
-    " count(*) filter (verdict = golden_verdict) as correct"
-    " from stg_audit_labels where source = 'golden' group by all order by all",
+    " count(*) filter (verdict = golden_verdict) as correct from (from lake.every_audit_label"
+    " where source = 'golden' qualify row_number() over (partition by channel, label_id"
+    " order by delivery_date desc) = 1) group by all order by all",
     "sizes": "select s.strategy_id, count(f.strategy_id) as rows from dim_strategies s"
     " left join int_audit_frame f using (strategy_id) group by all order by all",
     "currencies": "select distinct currency from dim_markets",

@@ -133,6 +133,24 @@ def files_of(
     ]
 
 
+def speaking_of(found: Iterable[Manifest], days: set[dt.date]) -> list[Manifest]:
+    """Return the deliveries of labels and appeals that may speak of decisions of these days.
+
+    A label comes on its decision's day or later, so those before the first day say nothing of
+    them, unless they touched one or hold rows whose decision had not come yet.
+    """
+    if not days:
+        return []
+    first = min(days)
+    return [
+        manifest
+        for manifest in found
+        if manifest.delivery_date >= first
+        or manifest.pending_rows
+        or days.intersection(manifest.decision_days)
+    ]
+
+
 def contested(found: Sequence[Manifest], days: set[dt.date]) -> list[Manifest]:
     """Return the deliveries of decisions that share one of these days with another delivery.
 

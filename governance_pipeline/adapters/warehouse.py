@@ -27,7 +27,10 @@ DELIVERY_RULES = (
     "feed:varchar channel:varchar delivery_date:date rule:varchar severity:varchar "
     "failed_rows:bigint observed:varchar passed:boolean"
 )
-BY_DECISION_DAY = ("decisions", *THIN)
+BY_DAY = ("decisions", "feedback", "activity", *THIN)
+ABOUT_DECISIONS = ("audit_labels", "appeals")
+RECENT_LABELS = dt.timedelta(days=60)
+"""How far back reviews are looked at: two windows of 28 days, and the days labels take to come."""
 
 
 @contextmanager
@@ -65,8 +68,8 @@ def prepare_sources(
 ) -> None:
     """Point the schema `lake` at the files that a build of some decision days needs.
 
-    Decisions and their thin tables are restricted to deliveries that touched those days, so the
-    cost of a build does not grow with the history; the small feeds are read whole.
+    Every feed is restricted to deliveries that touched those days or may speak of them, so the
+    cost of a build does not grow with the history.
 
     Args:
         path: The warehouse.
@@ -83,10 +86,15 @@ def prepare_sources(
         shared = {m.token for m in manifests.contested(found, wanted)}
         alone = [m for m in found if m.token not in shared]
         for table in (*FEEDS, *THIN):
-            days = wanted if table in BY_DECISION_DAY else None
             kept = found if table == "actioned_decisions" else alone
-            files = manifests.files_of(lake, kept, table, days)
+            if table in ABOUT_DECISIONS:
+                files = manifests.files_of(lake, manifests.speaking_of(found, wanted), table)
+            else:
+                files = manifests.files_of(lake, kept, table, wanted if table in BY_DAY else None)
             _view(connection, table, [lake / "empty" / f"{table}.parquet", *files])
+        _view(connection, "recent_audit_labels", _recent_labels(lake, found))
+        every = manifests.files_of(lake, found, "audit_labels")
+        _view(connection, "every_audit_label", [lake / "empty" / "audit_labels.parquet", *every])
         for table in ("decisions", "sampled_decisions"):
             files = manifests.files_of(lake, [m for m in found if m.token in shared], table, wanted)
             empty = lake / "empty" / f"{table}.parquet"
@@ -99,6 +107,14 @@ def prepare_sources(
         evidence_key = hashlib.sha256(f"evidence {secret}".encode()).hexdigest()
         connection.execute("create or replace table lake.evidence_key (evidence_key varchar)")
         connection.execute("insert into lake.evidence_key values ($key)", {"key": evidence_key})
+
+
+def _recent_labels(lake: Path, found: Sequence[Manifest]) -> list[Path]:
+    labels = [m for m in found if m.feed == "audit_labels"]
+    newest = max((m.delivery_date for m in labels), default=dt.date.min)
+    recent = [m for m in labels if newest - m.delivery_date < RECENT_LABELS]
+    empty = lake / "empty" / "audit_labels.parquet"
+    return [empty, *manifests.files_of(lake, recent, "audit_labels")]
 
 
 def write_frames(path: Path, frames: Mapping[str, pd.DataFrame], *, append: bool = False) -> None:

@@ -1,3 +1,9 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ forget_decision_days() }}"
+) }}
+
 with
 
 appeals as (
@@ -9,6 +15,8 @@ appeals as (
 actioned as (
 
     select * from {{ ref('int_actioned_decisions') }}
+
+    where {{ in_decision_days('decision_date') }}
 
 ),
 

@@ -1,8 +1,16 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ forget_decision_days() }}"
+) }}
+
 with
 
 units as (
 
     select * from {{ ref('int_sampled_units') }}
+
+    where {{ in_decision_days('decision_date') }}
 
 ),
 

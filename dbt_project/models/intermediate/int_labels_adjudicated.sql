@@ -1,8 +1,16 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ forget_decision_days() }}"
+) }}
+
 with
 
 labels as (
 
     select * from {{ ref('int_labels_matched') }}
+
+    where {{ in_decision_days('decision_date') }}
 
 ),
 
@@ -27,6 +35,7 @@ first_known as (
     select
         channel,
         decision_id,
+        min(decision_date) as decision_date,
         count(*) as labels,
         min(first_verdict) filter (where place = 1) as verdict_first,
         cast(min(first_labelled_at) filter (where place = 1) as date) as labelled_on,
@@ -104,6 +113,7 @@ adjudicated as (
     select
         first_known.channel,
         first_known.decision_id,
+        first_known.decision_date,
         first_known.labels,
         case
             when corrected.correction is not null then corrected.correction

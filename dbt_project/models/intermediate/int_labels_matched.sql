@@ -1,3 +1,9 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ forget_decision_days() }}"
+) }}
+
 with
 
 labels as (
@@ -9,6 +15,8 @@ labels as (
 units as (
 
     select * from {{ ref('int_sampled_units') }}
+
+    where {{ in_decision_days('decision_date') }}
 
 ),
 

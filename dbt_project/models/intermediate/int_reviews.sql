@@ -2,7 +2,7 @@ with
 
 labels as (
 
-    select * from {{ ref('stg_audit_labels') }}
+    select * from {{ ref('stg_recent_audit_labels') }}
 
 ),
 

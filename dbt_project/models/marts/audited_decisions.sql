@@ -1,8 +1,17 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook="{{ forget_decision_days() }}"
+) }}
+
 with
 
 units as (
 
     select * from {{ ref('int_sampled_units') }}
+
+    where {{ in_decision_days('decision_date') }}
 
 ),
 

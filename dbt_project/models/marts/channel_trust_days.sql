@@ -1,14 +1,25 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook="{{ forget_decision_days('date') }}"
+) }}
+
 with
 
 feedback as (
 
     select * from {{ ref('stg_feedback') }}
 
+    where {{ in_decision_days('cast(submitted_at as date)') }}
+
 ),
 
 activity as (
 
     select * from {{ ref('stg_activity') }}
+
+    where {{ in_decision_days('date') }}
 
 ),
 

@@ -1,8 +1,17 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook="{{ forget_decision_days() }}"
+) }}
+
 with
 
 draws as (
 
     select * from {{ ref('int_audit_draws') }}
+
+    where {{ in_decision_days('decision_date') }}
 
 ),
 

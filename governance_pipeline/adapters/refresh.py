@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from governance_pipeline.adapters import manifests, warehouse
+from governance_pipeline.adapters.manifests import Manifest
 from governance_pipeline.adapters.registry_store import applied_hash
 from governance_pipeline.paths import Paths
 from governance_pipeline.settings import DBT_PROJECT
@@ -24,6 +25,7 @@ class RefreshPlan:
 
     decision_days: list[dt.date]
     built_from: pd.DataFrame = field(repr=False)
+    found: list[Manifest] = field(repr=False)
     is_full: bool = False
     is_empty: bool = False
 
@@ -60,6 +62,7 @@ def plan_refresh(paths: Paths) -> RefreshPlan:
     return RefreshPlan(
         decision_days=days,
         built_from=now,
+        found=found,
         is_full=is_full,
         is_empty=not changed,
     )
@@ -70,6 +73,7 @@ def prepare(paths: Paths, plan: RefreshPlan, memory_limit: str) -> None:
     warehouse.prepare_sources(
         paths.warehouse,
         paths.lake,
+        plan.found,
         plan.decision_days,
         secret=paths.sampling_key.read_text().strip(),
         memory_limit=memory_limit,

@@ -61,6 +61,7 @@ def connect(
 def prepare_sources(
     path: Path,
     lake: Path,
+    found: Sequence[Manifest],
     decision_days: Sequence[dt.date],
     *,
     secret: str,
@@ -74,11 +75,11 @@ def prepare_sources(
     Args:
         path: The warehouse.
         lake: The lake.
+        found: All its manifests.
         decision_days: The UTC days to build.
         secret: Keys the hashes of items and sellers in published evidence.
         memory_limit: DuckDB's, e.g. "1GB".
     """
-    found = manifests.read_all(lake)
     wanted = set(decision_days)
     register = applied_folder(lake)
     with connect(path, memory_limit=memory_limit) as connection:

@@ -133,13 +133,9 @@ def _harmed(harm: pd.DataFrame, strategy_id: str) -> dict[str, Any]:
 def _metric_verdict(
     metric: str, status: pd.DataFrame, numbers: pd.DataFrame, harm: Mapping[str, Any]
 ) -> Verdict:
-    rank = {name: place for place, name in enumerate(STATUSES)}
-    worst = (
-        status.assign(
-            rank=status[f"{metric}_status"].map(rank), is_pooled=status["channel"] != "all"
-        )
-        .sort_values(["rank", "is_pooled"], kind="stable")
-        .iloc[0]
+    worst = min(
+        status.to_dict("records"),
+        key=lambda row: (STATUSES.index(str(row[f"{metric}_status"])), row["channel"] != "all"),
     )
     said = str(worst[f"{metric}_status"])
     newest = numbers[numbers["date"] == numbers["date"].max()]

@@ -48,6 +48,8 @@ def recovered(
         level = levels.target[:, measured.pools.table["strategy"].iloc[alarm.pool], alarm.metric]
         holds = np.cumsum(np.r_[np.zeros(RECOVERY_DAYS), low >= level])
         held = holds[RECOVERY_DAYS:] - holds[:-RECOVERY_DAYS] == RECOVERY_DAYS
+        if not held[begins : alarm.last + 1].any():
+            continue
         rows = panel.rows_of((bets.own == alarm.unit) | (bets.whole == alarm.unit))
         calm = _evidence_since(rows, detected, levels, alarm, begins) < E_WATCH
         days = slice(begins, alarm.last + 1)

@@ -86,7 +86,8 @@ def build_reference(
     )
     labels = _recent(draws, wanted, as_of, LABEL_DAYS)
     labels = labels.loc[pd.to_datetime(labels["known_on"]) <= pd.Timestamp(as_of)]
-    labels = labels.loc[_positions(labels, lanes) >= 0]
+    labels = labels.assign(lane=_positions(labels, lanes), place=_stratum(labels))
+    labels = labels.loc[labels["lane"] >= 0]
     return Reference(
         lanes,
         population,
@@ -135,8 +136,10 @@ def _positions(table: pd.DataFrame, lanes: pd.DataFrame) -> Integers:
 
 def _stratum(table: pd.DataFrame) -> Integers:
     """Return the column of each row's stratum; upstream's own sub-strata are one."""
-    score_bin = pd.to_numeric(table["stratum"].str.split("/").str[1], errors="coerce").fillna(-1)
-    place = np.clip(score_bin.to_numpy(dtype=np.int64) + 1, 0, PLAN_BINS - 1)
+    code, names = pd.factorize(table["stratum"])
+    parts = pd.Series(names, dtype="str").str.split("/").str[1]
+    score_bin = pd.to_numeric(parts, errors="coerce").fillna(-1).to_numpy(dtype=np.int64)
+    place = np.clip(score_bin[code] + 1, 0, PLAN_BINS - 1)
     return np.where(table["is_fired"].to_numpy(dtype=bool), place, place + PLAN_BINS)
 
 
@@ -150,7 +153,7 @@ def _rates(labels: pd.DataFrame, lanes: pd.DataFrame) -> Floats:
     """Return (events + .3) / (labels + .6) of each stratum, events by the design's weights."""
     known = labels.loc[labels["verdict"] != "unsure"]
     shape = (len(lanes), STRATA)
-    at = _positions(known, lanes) * STRATA + _stratum(known)
+    at = known["lane"].to_numpy() * STRATA + known["place"].to_numpy()
     weight = 1 / known["inclusion_probability"].astype(float)
     says_fire = (known["verdict"] == "should_fire").astype(float)
     count = _summed(at, pd.Series(1.0, index=known.index), shape)
@@ -161,7 +164,7 @@ def _rates(labels: pd.DataFrame, lanes: pd.DataFrame) -> Floats:
 
 def _lags(labels: pd.DataFrame, lanes: pd.DataFrame) -> Floats:
     everywhere = float(labels["lag_days"].mean()) if len(labels) else USUAL_LAG
-    own = labels.groupby(_positions(labels, lanes))["lag_days"].mean().reindex(lanes.index)
+    own = labels.groupby("lane")["lag_days"].mean().reindex(lanes.index)
     return np.maximum(own.fillna(everywhere).to_numpy(dtype=float), 0.0)
 
 
@@ -171,8 +174,8 @@ def _design_effects(labels: pd.DataFrame, lanes: pd.DataFrame, mean_reach: Float
     Kish's E[q] E[1 / q] with q = 1 - s + s reach / mean reach; at most 1 / (1 - s), which is taken
     where no reach is known.
     """
-    lane = _positions(labels, lanes)
-    scale = mean_reach[lane, _stratum(labels)]
+    lane = labels["lane"].to_numpy()
+    scale = mean_reach[lane, labels["place"].to_numpy()]
     reach = np.maximum(labels["reach"].fillna(0).to_numpy(dtype=float), 0.0)
     size = np.divide(reach, scale, out=np.ones(len(labels)), where=scale > 0)
     q = 1 - REACH_SHARE + REACH_SHARE * size

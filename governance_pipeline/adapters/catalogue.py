@@ -67,7 +67,7 @@ def _mart_docs() -> Mapping[str, TableDoc]:
     # The project's own YAML, so that no parsed manifest is needed to publish or to write the page.
     docs = {}
     for file in sorted((DBT_PROJECT / "models" / "marts").rglob("*.y*ml")):
-        for model in (yaml.safe_load(file.read_text()) or {}).get("models", []):
+        for model in (yaml.load(file.read_text(), Loader=yaml.CSafeLoader) or {}).get("models", []):
             if model["name"] in PUBLISHED_MARTS:
                 docs[model["name"]] = _doc(model)
     return docs
@@ -75,7 +75,7 @@ def _mart_docs() -> Mapping[str, TableDoc]:
 
 @cache
 def _judgement_docs() -> Mapping[str, TableDoc]:
-    loaded = yaml.safe_load(JUDGEMENT_DOCS.read_text())
+    loaded = yaml.load(JUDGEMENT_DOCS.read_text(), Loader=yaml.CSafeLoader)
     return {model["name"]: _doc(model) for model in loaded["tables"]}
 
 

@@ -1,6 +1,6 @@
 """What a strategy's page says: its three checks in words and numbers, from the verdict tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,10 +72,12 @@ def verdict_pages(verdicts: Judgement) -> dict[str, Page]:
         own = by_strategy.get(strategy_id, numbers.iloc[:0])
         wide = own["channel"].nunique() > 1
         days = own[own["channel"] == "all"] if wide else own
+        rows = status.to_dict("records")
+        newest = own[own["date"] == own["date"].max()].to_dict("records")
         pages[str(strategy_id)] = Page(
             verdicts={
                 **{
-                    metric: _metric_verdict(metric, status, own, _harmed(harm, str(strategy_id)))
+                    metric: _metric_verdict(metric, rows, newest, _harmed(harm, str(strategy_id)))
                     for metric in METRICS
                 },
                 "labels": _labels_verdict(status),
@@ -131,17 +133,19 @@ def _harmed(harm: pd.DataFrame, strategy_id: str) -> dict[str, Any]:
 
 
 def _metric_verdict(
-    metric: str, status: pd.DataFrame, numbers: pd.DataFrame, harm: Mapping[str, Any]
+    metric: str,
+    status: Sequence[Mapping[Any, Any]],
+    newest: Sequence[Mapping[Any, Any]],
+    harm: Mapping[str, Any],
 ) -> Verdict:
     worst = min(
-        status.to_dict("records"),
+        status,
         key=lambda row: (STATUSES.index(str(row[f"{metric}_status"])), row["channel"] != "all"),
     )
     said = str(worst[f"{metric}_status"])
-    newest = numbers[numbers["date"] == numbers["date"].max()]
     metadata: dict[str, Any] = {"status": said, "channel": str(worst["channel"])}
     is_only = len(newest) == 1  # a strategy's only channel is the whole strategy
-    for row in newest.to_dict("records"):
+    for row in newest:
         is_worst = is_only or row["channel"] == worst["channel"]
         name = metric if is_worst else f"{metric}/{row['channel']}"
         metadata |= _numbers_shown(name, metric, row)

@@ -119,7 +119,9 @@ def build_panel(
     lanes = rows[["strategy_id", "channel", "strategy"]].drop_duplicates()
     lanes = lanes.sort_values(["strategy", "channel"]).reset_index(drop=True)
     rows = _laned(rows, lanes)
-    rows = _fill_design(rows).sort_values("day", kind="stable").reset_index(drop=True)
+    # Sums of fractions depend on the order of their terms, and a query gives its rows in any.
+    order = ["day", "lane", "cell", "stratum"]
+    rows = _fill_design(rows).sort_values(order, kind="stable").reset_index(drop=True)
     labels = _labels(_coded(draws, code, as_of), lanes, version, first, days)
     _match_cells(rows, labels)
     return Panel(first, days, judged, lanes, version, rows, labels)

@@ -17,16 +17,20 @@ from governance_pipeline.errors import LockedError, WarehouseError
 from governance_pipeline.feeds import FEEDS, THIN
 
 REGISTER = ("strategies", "strategy_channels", "strategy_versions", "strategy_goals", "markets")
-DELIVERIES = (
-    "feed:varchar channel:varchar delivery_date:date state:varchar rows_delivered:bigint "
-    "rows_accepted:bigint rows_quarantined:bigint restatements:integer pending_rows:bigint "
-    "decision_days:integer refusal:varchar suite_hash:varchar plan_hash:varchar "
-    "registry_hash:varchar"
-)
-DELIVERY_RULES = (
-    "feed:varchar channel:varchar delivery_date:date rule:varchar severity:varchar "
-    "failed_rows:bigint observed:varchar passed:boolean"
-)
+DELIVERIES = {
+    "feed": "varchar", "channel": "varchar", "delivery_date": "date", "state": "varchar",
+    "rows_delivered": "bigint", "rows_accepted": "bigint", "rows_quarantined": "bigint",
+    "restatements": "integer", "pending_rows": "bigint", "refusal": "varchar",
+    "suite_hash": "varchar", "plan_hash": "varchar", "registry_hash": "varchar",
+    "decision_days": "integer",
+}  # fmt: skip
+RULE = {
+    "rule": "varchar", "severity": "varchar", "failed_rows": "bigint", "observed": "varchar",
+    "passed": "boolean",
+}  # fmt: skip
+DELIVERY_RULES = {
+    "feed": "varchar", "channel": "varchar", "delivery_date": "date", **RULE
+}  # fmt: skip
 BY_DAY = ("decisions", "feedback", "activity", *THIN)
 ABOUT_DECISIONS = ("audit_labels", "appeals")
 RECENT_LABELS = dt.timedelta(days=60)
@@ -188,25 +192,20 @@ def _days(connection: duckdb.DuckDBPyConnection, days: Sequence[dt.date]) -> Non
 def _deliveries(connection: duckdb.DuckDBPyConnection, found: Sequence[Manifest]) -> None:
     """Write what became of every delivery, and of every rule of it, as two tables."""
     deliveries = [
-        {**m.model_dump(mode="json"), "decision_days": len(m.decision_days)} for m in found
-    ]
+        [*(getattr(m, name) for name in DELIVERIES if name != "decision_days"),
+         len(m.decision_days)]
+        for m in found
+    ]  # fmt: skip
     rules = [
-        {
-            "feed": m.feed,
-            "channel": m.channel,
-            "delivery_date": m.delivery_date.isoformat(),
-            **rule.model_dump(),
-        }
+        (m.feed, m.channel, m.delivery_date, *(getattr(rule, name) for name in RULE))
         for m in found
         for rule in m.rules
     ]
-    for table, columns, rows in (
+    for table, typed, rows in (
         ("deliveries", DELIVERIES, deliveries),
         ("delivery_rules", DELIVERY_RULES, rules),
     ):
-        typed = dict(word.split(":") for word in columns.split())
-        frame = pd.DataFrame(rows, columns=list(typed))
-        connection.register("given", frame)
+        connection.register("given", pd.DataFrame(rows, columns=list(typed)))
         # Typed here, or a column without a value would have no type at all.
         casts = ", ".join(f"cast({name} as {kind}) as {name}" for name, kind in typed.items())
         connection.execute(f"create or replace table lake.{table} as select {casts} from given")

@@ -311,9 +311,8 @@ def test_query_answers_and_reaches_nothing_else(demo_home: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
-def test_one_more_day_is_taken_in_and_judged(demo_home: Path, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    shutil.copytree(demo_home, home, symlinks=True)
+def test_one_more_day_is_taken_in_and_judged(demo_home: Path, own_demo: Path) -> None:
+    home = own_demo
     # Whoever read the truth would miss it now.
     shutil.rmtree(home / "truth")
     before = ask(demo_home, "select * exclude (snapshot_id, data_as_of) from strategy_status_days")

@@ -18,6 +18,7 @@ Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 PauseReason = Literal[
     "awaiting_requester", "awaiting_external_party", "change_freeze", "legal_hold"
 ]
+EVERY_PRIORITY: list[Priority] = ["P1", "P2", "P3", "P4"]
 SYMBOLIC_TEAMS = ("strategy_owner", "strategy_backup", "channel_owner", "duty")
 RECIPIENTS = ("owner", "backup", "duty", "requester")
 TEAM_CALENDAR = "team"
@@ -152,7 +153,7 @@ class RoutingRule(Entry):
 
 
 class Inhibition(Entry):
-    """An open escalation that explains a finding: the finding joins it and opens none of its own."""
+    """An open escalation that explains a finding: the finding joins it instead of opening one."""
 
     name: str
     cause: list[Condition] = Field(min_length=1, description="Of the open escalation.")
@@ -173,7 +174,7 @@ class Step(Entry):
 
     at: float = Field(gt=0, le=10)
     notify: list[str] = Field(min_length=1)
-    priorities: list[Priority] = Field(default_factory=lambda: ["P1", "P2", "P3", "P4"])
+    priorities: list[Priority] = Field(default_factory=lambda: EVERY_PRIORITY)
 
 
 class Closing(Entry):
@@ -214,7 +215,7 @@ class EscalationPolicy(Entry):
         matrix = {(s, u) for s, row in self.priorities.items() for u in row}
         if len(matrix) != 12:
             raise ValueError("priorities must name a priority for each of S1-S4 at each of U1-U3")
-        if set(self.targets) != {"P1", "P2", "P3", "P4"}:
+        if set(self.targets) != set(EVERY_PRIORITY):
             raise ValueError("targets must name P1, P2, P3 and P4")
         if self.targets["P1"].pause_allowed:
             raise ValueError("targets.P1 may not be paused")

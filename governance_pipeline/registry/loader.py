@@ -32,7 +32,8 @@ def load_registry(folder: Path) -> Registry:
 
     Args:
         folder: Holds channels.yaml, teams.yaml, policies.yaml, markets.yaml (a list each) and
-            strategies/*.yaml (one strategy each); escalation_policy.yaml, or the shipped policy holds.
+            strategies/*.yaml (one strategy each); the shipped escalation_policy.yaml holds if it
+            has none.
 
     Raises:
         RegistryError: If anything is missing or wrong; one line per mistake, `file:line: ...`.

@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from governance_pipeline.registry.entry import Entry
-from governance_pipeline.registry.escalation import EscalationPolicy, Priority
+from governance_pipeline.registry.escalation import EVERY_PRIORITY, EscalationPolicy, Priority
 from governance_pipeline.registry.shipped import shipped_policy
 
 Action = Literal["boost", "demote", "limit", "label", "age_gate", "filter", "block"]
@@ -30,10 +30,10 @@ class ChannelEntry(Entry):
 
 
 class Route(Entry):
-    """A way to a team. Its address is a secret: an environment variable holds it, as apprise's URL."""
+    """A way to a team; its address is a secret, which an environment variable holds."""
 
-    env: str = Field(pattern=r"^[A-Z][A-Z0-9_]*$", description="The variable that holds the URL.")
-    priorities: list[Priority] = Field(default_factory=lambda: ["P1", "P2", "P3", "P4"])
+    env: str = Field(pattern=r"^[A-Z][A-Z0-9_]*$", description="Where apprise's URL is.")
+    priorities: list[Priority] = Field(default_factory=lambda: EVERY_PRIORITY)
     is_digest: bool = Field(False, description="Whether messages are gathered into one a day.")
     keeps_quiet: bool = Field(True, description="Whether all but P1 waits until the team works.")
 

@@ -145,7 +145,7 @@ def _subjects(strategies: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _coded(table: pd.DataFrame, code: pd.Series, as_of: dt.date) -> pd.DataFrame:
     # Every later step takes rows out of these tables, and texts are slow to take.
-    texts = set(table.select_dtypes("string")) - {"decision_id"}
+    texts = {name for name, kind in table.dtypes.items() if kind == "str"} - {"decision_id"}
     table = table.astype(dict.fromkeys(texts, "category")).assign(
         decision_date=pd.to_datetime(table["decision_date"]),
         strategy=code.reindex(pd.MultiIndex.from_frame(table[SUBJECT])).to_numpy(),

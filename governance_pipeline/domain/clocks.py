@@ -151,6 +151,12 @@ def resume(clock: Clock, at: dt.datetime, calendar: Calendar) -> Clock:
     return _due(replace(clock, pauses=(*clock.pauses[:-1], (since, at))), calendar)
 
 
+def with_pauses(clock: Clock, pauses: tuple[Pause, ...], calendar: Calendar) -> Clock:
+    """Return it with the pauses of another, its due time after them."""
+    paused = replace(clock, pauses=pauses)
+    return replace(paused, due_at=None) if paused.is_paused else _due(paused, calendar)
+
+
 def retarget(clock: Clock, name: str, calendar: Calendar, target: dt.timedelta) -> Clock:
     """Return it with another target and calendar; its start and its pauses stay."""
     if (clock.calendar, clock.target) == (name, target):

@@ -11,7 +11,7 @@ from governance_pipeline.domain.calendars import span
 from governance_pipeline.domain.clocks import Clock
 from governance_pipeline.domain.commands import Assign, Bounce, Open, Triage
 from governance_pipeline.domain.desk import Desk, team_of
-from governance_pipeline.domain.drafting import Draft
+from governance_pipeline.domain.drafting import Draft, roles_of
 from governance_pipeline.domain.escalation import OWNER, TRIAGER, Escalation
 from governance_pipeline.domain.findings import Finding, Seen
 from governance_pipeline.domain.fingerprints import fingerprint
@@ -38,7 +38,7 @@ def blank(command: Open, now: dt.datetime) -> Escalation:
 def open_(draft: Draft, command: Open) -> None:
     """Open an escalation, weigh it, and assign it to the team that the routing names.
 
-    What a person opens of unknown harm and reach waits for a triager, its clocks running.
+    What a person opens who is no triager waits for one, its clocks running.
     """
     desk, now = draft.desk, draft.now
     finding = completed(command.finding, desk)
@@ -64,7 +64,7 @@ def open_(draft: Draft, command: Open) -> None:
         exposure=finding.exposure, clocks=clocks,
         findings={print_: Seen(print_, finding, finding.on, finding.on)},
     )  # fmt: skip
-    if finding.source == "person" and weighed.harm is None and weighed.reach is None:
+    if finding.source == "person" and TRIAGER not in roles_of(draft.state, command.actor, desk):
         return
     draft.move("triaged", "TRIAGED", why=weighed.reason, is_automatic=True)
     _assign_by_routing(draft, routed)
@@ -157,8 +157,18 @@ def retargeted(draft: Draft, priority: str, owner: str | None) -> dict[str, Cloc
             changed[clock.clock_id] = fresh
     is_owed = state.mitigated_at is None and state.result is None and not state.reopened
     if is_owed and not draft.running("mitigate"):
-        changed |= draft.started("mitigate", state.finding.detected_at, priority)
+        changed |= _mitigating(draft, priority)
     return changed
+
+
+def _mitigating(draft: Draft, priority: str) -> dict[str, Clock]:
+    """Return a clock of mitigating, as if it had run and paused since the detection."""
+    started = draft.started("mitigate", draft.state.finding.detected_at, priority)
+    pauses = next((clock.pauses for clock in draft.running("resolve")), ())
+    return {
+        name: clocking.with_pauses(clock, pauses, draft.desk.calendar(clock.calendar))
+        for name, clock in started.items()
+    }
 
 
 def share_of(clock_id: str, desk: Desk) -> float:

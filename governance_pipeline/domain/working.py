@@ -28,6 +28,8 @@ def start(draft: Draft, _command: Start) -> None:
     """Begin to work; that acknowledges too."""
     if draft.state.status == "ASSIGNED":
         acknowledge(draft, Acknowledge(actor=draft.command.actor, reason=draft.command.reason))
+    if draft.state.status != "ACKNOWLEDGED":
+        raise draft.refuse(f"it is {draft.state.status}; work begins on what is ACKNOWLEDGED")
     draft.move("started", "IN_PROGRESS")
 
 

@@ -15,9 +15,11 @@ import sqlalchemy as sa
 
 from governance_pipeline.adapters.announcing import announce
 from governance_pipeline.adapters.escalating import let_time_pass, open_desk
+from governance_pipeline.adapters.notify import send_due
 from governance_pipeline.adapters.ops_codec import state_from_json
 from governance_pipeline.adapters.ops_schema import escalations, findings
 from governance_pipeline.adapters.ops_store import Batch, OpsStore
+from governance_pipeline.adapters.results import deliver_results, measure_results
 from governance_pipeline.domain.desk import Desk
 from governance_pipeline.domain.escalation import Escalation
 from governance_pipeline.domain.findings import Finding
@@ -42,6 +44,8 @@ class Worked:
 
     found: Mapping[str, int] = field(default_factory=dict)
     woken: int = 0
+    measured: int = 0
+    delivered: int = 0
     sent: int = 0
     failed: int = 0
     dead: int = 0
@@ -76,18 +80,19 @@ def run_desk(
     worked = Worked()
     desk = open_desk(settings.paths)
     with OpsStore(settings.store_url) as store:
-        if is_judged or has_new_verdicts(settings.paths):
-            try:
+        try:
+            is_new = is_judged or has_new_verdicts(settings.paths)
+            if is_new:
                 worked.found = take_in_verdicts(store, desk, settings.paths, now)
-            except LockedError as error:
-                worked.waits_for = str(error)
+            worked.measured = measure_results(store, desk, settings.paths, now, is_judged=is_new)
+        except LockedError as error:
+            worked.waits_for = str(error)
         worked.woken = let_time_pass(store, desk, now, announce).changed
-        from governance_pipeline.adapters.notify import send_due
-
         where = os.environ if addresses is None else addresses
         sent = send_due(store, desk, now, where, settings.ui_url)
         worked.sent, worked.failed = sent.sent, sent.failed
         worked.dead, worked.unaddressed = sent.dead, sent.unaddressed
+        worked.delivered = deliver_results(store, desk, now)
     return worked
 
 

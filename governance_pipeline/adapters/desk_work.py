@@ -17,9 +17,10 @@ from governance_pipeline.adapters.announcing import announce
 from governance_pipeline.adapters.escalating import let_time_pass, open_desk
 from governance_pipeline.adapters.notify import send_due
 from governance_pipeline.adapters.ops_codec import state_from_json
-from governance_pipeline.adapters.ops_schema import escalations, findings
+from governance_pipeline.adapters.ops_schema import escalations, findings, outbox
 from governance_pipeline.adapters.ops_store import Batch, OpsStore
 from governance_pipeline.adapters.results import deliver_results, measure_results
+from governance_pipeline.domain.announcing import RESULT
 from governance_pipeline.domain.desk import Desk
 from governance_pipeline.domain.escalation import Escalation
 from governance_pipeline.domain.findings import Finding
@@ -64,6 +65,7 @@ def run_desk(
     addresses: Mapping[str, str] | None = None,
     *,
     is_judged: bool = False,
+    everything: bool = False,
 ) -> Worked:
     """Take in what the newest verdicts find, let time pass, send what is due.
 
@@ -72,6 +74,7 @@ def run_desk(
         now: In UTC.
         addresses: Where routes lead, by the names of environment variables; the environment's.
         is_judged: Whether the verdicts are new for sure; else only a changed warehouse is read.
+        everything: Whether to look at all that go on, as is due after the policy changed.
 
     Raises:
         RegistryError: If no register was applied yet.
@@ -87,13 +90,44 @@ def run_desk(
             worked.measured = measure_results(store, desk, settings.paths, now, is_judged=is_new)
         except LockedError as error:
             worked.waits_for = str(error)
-        worked.woken = let_time_pass(store, desk, now, announce).changed
+        passed = let_time_pass(store, desk, now, announce, everything=everything)
+        worked.woken = passed.changed
         where = os.environ if addresses is None else addresses
         sent = send_due(store, desk, now, where, settings.ui_url)
         worked.sent, worked.failed = sent.sent, sent.failed
         worked.dead, worked.unaddressed = sent.dead, sent.unaddressed
         worked.delivered = deliver_results(store, desk, now)
     return worked
+
+
+def whats_due(settings: Settings, now: dt.datetime) -> list[str]:
+    """Return what a pass would have to do now, nothing if it would do nothing.
+
+    Raises:
+        StoreError: If the store cannot be used.
+    """
+    asked = {
+        "clocks": sa.select(escalations.c.escalation_id).where(escalations.c.wake_at <= now),
+        "messages": sa.select(outbox.c.message_id).where(
+            outbox.c.state == "pending", outbox.c.next_attempt_at <= now
+        ),
+        "results": sa.select(escalations.c.escalation_id).where(
+            escalations.c.status == "RESULT_READY",
+            # A result that waits for its receipts has had its messages already.
+            ~sa.exists().where(
+                outbox.c.escalation_id == escalations.c.escalation_id,
+                outbox.c.kind == RESULT,
+                outbox.c.created_at >= escalations.c.updated_at,
+            ),
+        ),
+    }
+    due = ["verdicts"] if has_new_verdicts(settings.paths) else []
+    with OpsStore(settings.store_url) as store, store.engine.connect() as connection:
+        return due + [
+            name
+            for name, query in asked.items()
+            if connection.execute(query.limit(1)).first() is not None
+        ]
 
 
 def has_new_verdicts(paths: Paths) -> bool:

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 from governance_pipeline.adapters.ops_store import CHUNK, Batch, Message, OpsStore
 from governance_pipeline.adapters.registry_store import last_applied
-from governance_pipeline.domain.commands import Command, Open
+from governance_pipeline.domain.commands import Command, Note, Open, Reopen
 from governance_pipeline.domain.deciding import act, advance
 from governance_pipeline.domain.desk import Desk, desk_of
 from governance_pipeline.domain.escalation import Escalation, Event
-from governance_pipeline.errors import RegistryError
+from governance_pipeline.domain.findings import Finding
+from governance_pipeline.domain.fingerprints import Match, fingerprint, match, new_id
+from governance_pipeline.domain.opening import completed
+from governance_pipeline.errors import RefusedError, RegistryError
 from governance_pipeline.paths import Paths
 
 Announce = Callable[[Escalation, Sequence[Event], Desk], Sequence[Message]]
@@ -73,6 +76,44 @@ def act_on(
         expected = state.version if state else 0
         after = store.append(after.escalation_id, expected, events, announce(after, events, desk))
     return after, events
+
+
+def take_in(
+    store: OpsStore,
+    desk: Desk,
+    found: Finding,
+    actor: str,
+    reason: str,
+    now: dt.datetime,
+    announce: Announce = in_silence,
+) -> tuple[Match, Escalation, Sequence[Event]]:
+    """Open an escalation of a finding, or note it on the one that it belongs to.
+
+    Raises:
+        RefusedError: If a person turned the same finding down lately.
+    """
+    found = completed(found, desk)
+    known = {state.escalation_id: state for state in store.open_states()}
+    known |= {s.escalation_id: s for s in store.with_fingerprints([fingerprint(found)])}
+    matched = match(found, known.values(), desk, now)
+    if matched.escalation_id is None:
+        key = new_id(found)
+        command: Command = Open(actor=actor, reason=reason, escalation_id=key, finding=found)
+        return matched, *act_on(store, desk, key, command, now, announce)
+    if matched.action == "ignored":
+        raise RefusedError(
+            f"{matched.escalation_id} is the same finding and was "
+            f"{known[matched.escalation_id].status} lately; see its reason with `governance "
+            f"escalations show {matched.escalation_id}`"
+        )
+    events: list[Event] = []
+    if matched.action == "reopen":
+        reopening = Reopen(actor=actor, reason=reason)
+        _, done = act_on(store, desk, matched.escalation_id, reopening, now, announce)
+        events += done
+    noting = Note(actor=actor, reason=reason, finding=found)
+    state, done = act_on(store, desk, matched.escalation_id, noting, now, announce)
+    return matched, state, [*events, *done]
 
 
 def let_time_pass(

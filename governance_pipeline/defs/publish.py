@@ -16,7 +16,12 @@ def published_snapshot_asset() -> dg.AssetsDefinition:
     @dg.asset(
         name="published_snapshot",
         group_name="publish",
-        deps=["strategy_status", *(s.table for s in STUDIES), *catalogue.PUBLISHED_MARTS],
+        deps=[
+            "strategy_status",
+            "escalations",
+            *(s.table for s in STUDIES),
+            *catalogue.PUBLISHED_MARTS,
+        ],
         owners=["team:governance"],
         kinds={"duckdb", "parquet"},
     )

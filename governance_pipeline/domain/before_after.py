@@ -188,7 +188,7 @@ def _estimates(
         days = pd.to_datetime(window["day"])
         units = population[pd.to_datetime(population["decision_date"]).isin(days)]
         labels = answered[pd.to_datetime(answered["decision_date"]).isin(days)]
-        y: Floats = (labels["verdict"] == "should_fire").to_numpy(dtype=np.float64)
+        y = np.asarray(labels["verdict"] == "should_fire", dtype=np.float64)
         w: Floats = 1 / labels["inclusion_probability"].to_numpy(dtype=np.float64)
         counts = units["population"].to_numpy(dtype=np.float64)
         sums["N"][row] = _sum(_codes(code, units), counts, shape[1])
@@ -213,8 +213,7 @@ def _strata(population: pd.DataFrame, draws: pd.DataFrame) -> tuple[pd.Series[in
 
 
 def _codes(code: pd.Series[int], rows: pd.DataFrame) -> Integers:
-    found: Integers = code.reindex(pd.MultiIndex.from_frame(rows[STRATUM])).to_numpy(np.int64)
-    return found
+    return np.asarray(code.reindex(pd.MultiIndex.from_frame(rows[STRATUM])), dtype=np.int64)
 
 
 def _is_uneven(labels: pd.DataFrame) -> bool:

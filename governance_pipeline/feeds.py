@@ -99,14 +99,17 @@ DERIVED: Mapping[str, str] = {
     "audit_probability": "double",
     "is_sampled": "boolean",
 }
-"""What intake adds to a decision, beside `delivery_date`, which every accepted row has."""
+"""What intake adds to a decision, beside `delivery_date`, which every accepted row has.
+
+A draw is kept of every decision, though only a unit counts: another delivery may make another
+decision the unit of its item, and that one must have been drawn as if it always was."""
 
 THIN: Mapping[str, tuple[str, ...]] = {
     "sampled_decisions": (
         "decision_id", "channel", "decided_at", "decision_date", "delivery_date", "strategy_id",
         "strategy_version", "environment", "item_id", "seller_id", "category", "market", "policy",
-        "action", "is_fired", "score_bin", "fine_bin", "stratum", "inclusion_probability", "reach",
-        "gmv", "plan_hash",
+        "action", "is_fired", "score_bin", "fine_bin", "stratum", "is_unit",
+        "inclusion_probability", "reach", "gmv", "plan_hash",
     ),
     "actioned_decisions": (
         "decision_id", "channel", "decision_date", "delivery_date", "strategy_id",

@@ -38,7 +38,7 @@ def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> li
         " anti join turned_away t on t.id = s.rowid"
     )
     written = _write(connection, batch)
-    touched = touched_days(connection, batch.feed, batch.paths.lake)
+    touched = touched_days(connection, batch.feed, batch.paths.lake, batch.partitions.values())
     rows = _rows_per_file(connection)
     quarantined = dict(
         connection.execute(

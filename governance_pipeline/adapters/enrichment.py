@@ -73,7 +73,7 @@ with binned as (
 select *,
     case when is_fired then 'fired/' else 'unfired/' end || score_bin
         || coalesce('/' || sample_stratum, '') as stratum,
-    is_unit and case when is_drawn_upstream then inclusion_probability is not null
+    case when is_drawn_upstream then inclusion_probability is not null
         when audit_probability is null then false
         else coalesce({_DRAW} < audit_probability, false) end as is_sampled
 from rated

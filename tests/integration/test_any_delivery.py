@@ -12,11 +12,8 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from governance_pipeline.adapters import dbt_run, refresh
 from governance_pipeline.adapters.catalogue import PUBLISHED_MARTS
-from governance_pipeline.adapters.intake import intake_range
 from governance_pipeline.adapters.publish import publish
-from governance_pipeline.feeds import CHANNELS, FEEDS
 from governance_pipeline.paths import Paths
 from tests.integration import worlds as w
 
@@ -39,16 +36,6 @@ def made() -> list[w.World]:
 
     collect()
     return drawn
-
-
-def take_in(paths: Paths, days: list[dt.date]) -> None:
-    for feed in FEEDS:
-        intake_range(feed, CHANNELS, days, paths=paths, sources=[], run_id="r")
-    plan = refresh.plan_refresh(paths)
-    if not plan.is_empty:
-        refresh.prepare(paths, plan, "1GB")
-        dbt_run.build(paths, "1GB", 2, is_full=plan.is_full)
-        refresh.remember(paths, plan)
 
 
 def published(paths: Paths) -> dict[str, bytes]:
@@ -77,11 +64,11 @@ def test_any_delivery_of_the_same_events_gives_the_same_marts(
     days = w.days_of(len(made))
     clean = w.make_market(tmp_path / "clean", days[-1])
     w.deliver_clean(clean, made)
-    take_in(clean, days)
+    w.take_in(clean, days)
     other = w.make_market(tmp_path / "other", days[-1])
     for step in range(w.STEPS):
         w.deliver_step(other, made, step)
-        take_in(other, days)
+        w.take_in(other, days)
     expected, got = published(clean), published(other)
     unlike = [name for name in SAME if expected[name] != got[name]]
     assert not unlike, "\n".join(f"{name}: {differing(clean, other, name)}" for name in unlike)

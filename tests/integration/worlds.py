@@ -15,9 +15,11 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
+from governance_pipeline.adapters import dbt_run, refresh
 from governance_pipeline.adapters.home import make_home
+from governance_pipeline.adapters.intake import intake_range
 from governance_pipeline.adapters.registry_store import apply_registry
-from governance_pipeline.feeds import CHANNELS
+from governance_pipeline.feeds import CHANNELS, FEEDS
 from governance_pipeline.paths import Paths
 
 START = dt.date(2026, 1, 1)
@@ -276,3 +278,14 @@ def make_market(root: Path, last: dt.date) -> Paths:
         file.write_text(yaml.safe_dump(said))
     apply_registry(paths.registry, paths.lake, last)
     return paths
+
+
+def take_in(paths: Paths, days: list[dt.date]) -> None:
+    """Take in what was delivered, and build the marts of the days it touched."""
+    for feed in FEEDS:
+        intake_range(feed, CHANNELS, days, paths=paths, sources=[], run_id="r")
+    plan = refresh.plan_refresh(paths)
+    if not plan.is_empty:
+        refresh.prepare(paths, plan, "1GB")
+        dbt_run.build(paths, "1GB", 2, is_full=plan.is_full)
+        refresh.remember(paths, plan)

@@ -32,7 +32,7 @@ def log(paths: Paths) -> Iterator[dg.DagsterInstance]:
 
 
 class Daemon:
-    """What Dagster's daemon does of a sensor: it ticks, keeps the cursor, launches what is asked."""
+    """What the daemon does of a sensor: it ticks, keeps the cursor and launches what is asked."""
 
     def __init__(self, paths: Paths, log: dg.DagsterInstance) -> None:
         settings = Settings(home=paths.root)

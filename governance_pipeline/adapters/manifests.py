@@ -11,20 +11,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from governance_pipeline.adapters.lake import make_durable
+from governance_pipeline.adapters.ledger import LedgerEntry, SourceFile
 from governance_pipeline.feeds import THIN
 
 State = Literal["accepted", "empty", "refused"]
-
-
-class SourceFile(BaseModel):
-    """One delivered file, by its bytes."""
-
-    model_config = ConfigDict(frozen=True)
-
-    path: str
-    sha256: str
-    bytes: int
-    rows: int = 0
 
 
 class RuleResult(BaseModel):
@@ -56,6 +46,7 @@ class Manifest(BaseModel):
     decision_days: list[dt.date] = []
     files: dict[str, list[str]] = {}
     sources: list[SourceFile] = []
+    ledger: list[LedgerEntry] = []
     rules: list[RuleResult] = []
     refusal: str | None = None
     extra_columns: list[str] = []

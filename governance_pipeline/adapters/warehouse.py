@@ -33,6 +33,11 @@ RULE = {
 DELIVERY_RULES = {
     "feed": "varchar", "channel": "varchar", "delivery_date": "date", **RULE
 }  # fmt: skip
+DELIVERED_FILES = {
+    "sha256": "varchar", "source": "varchar", "feed": "varchar", "channel": "varchar",
+    "delivery_date": "date", "bytes": "bigint", "rows": "bigint", "outcome": "varchar",
+    "seen_at": "timestamp", "run_id": "varchar",
+}  # fmt: skip
 BY_DAY = ("decisions", "feedback", "activity", *THIN)
 ABOUT_DECISIONS = ("audit_labels", "appeals")
 RECENT_LABELS = dt.timedelta(days=60)
@@ -243,7 +248,7 @@ def _days(connection: duckdb.DuckDBPyConnection, days: Sequence[dt.date]) -> Non
 
 
 def _deliveries(connection: duckdb.DuckDBPyConnection, found: Sequence[Manifest]) -> None:
-    """Write what became of every delivery, and of every rule of it, as two tables."""
+    """Write what became of every delivery, every rule of it and every file, as three tables."""
     deliveries = [
         [*(getattr(m, name) for name in DELIVERIES if name != "decision_days"),
          len(m.decision_days)]
@@ -254,9 +259,16 @@ def _deliveries(connection: duckdb.DuckDBPyConnection, found: Sequence[Manifest]
         for m in found
         for rule in m.rules
     ]
+    files = [
+        (e.sha256, e.path, m.feed, m.channel, m.delivery_date, e.bytes, e.rows, e.outcome,
+         e.seen_at.astimezone(dt.UTC).replace(tzinfo=None), e.run_id)
+        for m in found
+        for e in m.ledger
+    ]  # fmt: skip
     for table, typed, rows in (
         ("deliveries", DELIVERIES, deliveries),
         ("delivery_rules", DELIVERY_RULES, rules),
+        ("delivered_files", DELIVERED_FILES, files),
     ):
         connection.register("given", pd.DataFrame(rows, columns=list(typed)))
         # Typed here, or a column without a value would have no type at all.

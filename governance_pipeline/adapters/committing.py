@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from governance_pipeline.adapters import enrichment, lake, manifests, verdicts
+from governance_pipeline.adapters import enrichment, lake, manifests, set_rules, verdicts
 from governance_pipeline.adapters.batch import Batch, Partition
 from governance_pipeline.adapters.manifests import Manifest, RuleResult, SourceFile
 from governance_pipeline.adapters.matching import touched_days
@@ -25,7 +25,7 @@ def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> li
     """Write every table of the staged partitions and commit their manifests."""
     for key, partition in batch.partitions.items():
         verdict = batch.verdicts.get(key, Verdict())
-        if not partition.refusals and verdict.bad_rows > batch.suite.max_bad_share * verdict.rows:
+        if not partition.refusals and batch.suite.is_too_bad(verdict.bad_rows, verdict.rows):
             partition.refusals.append(
                 f"{verdict.bad_rows} of {verdict.rows} rows break critical rules, more than"
                 f" {batch.suite.max_bad_share:.0%}; mend the file and deliver it again"
@@ -183,7 +183,13 @@ def _manifest(
             )
             for file in partition.files
         ],
-        rules=_rule_results(batch.suite, verdict),
+        rules=[
+            *_rule_results(batch.suite, verdict),
+            *set_rules.results(batch, (partition.channel, partition.day)),
+        ],
+        findings=batch.findings.get((partition.channel, partition.day), []),
+        statistics=batch.statistics.get((partition.channel, partition.day)),
+        released=batch.released.get((partition.channel, partition.day)),
         refusal=refusal,
         extra_columns=sorted(name for name in extra if name.lower() not in known),
         suite_hash=batch.declared(partition.files),

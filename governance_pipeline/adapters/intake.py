@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from governance_pipeline.adapters import expectations, lake, manifests, verdicts
+from governance_pipeline.adapters import expectations, lake, manifests, set_rules, verdicts
 from governance_pipeline.adapters.batch import Batch, Partition
 from governance_pipeline.adapters.committing import commit_partitions
 from governance_pipeline.adapters.landing import Delivery, Source, discover
@@ -123,10 +123,12 @@ def _take_in(batch: Batch, config: dict[str, str]) -> list[Manifest]:
         _name_wanted(connection, batch)
         batch.note_problems(stage(connection, batch.feed, batch.suite, batch.to_read()))
         batch.verdicts, counted = verdicts.judge(connection, batch.feed, batch.suite)
+        set_rules.observe(connection, batch)
     if batch.verdicts:
         _compare(batch, counted, expectations.evaluate(
             batch.database, "judged", batch.suite, config
         ))  # fmt: skip
+    set_rules.judge(batch, config)
     with _opened(batch, config) as connection:
         return commit_partitions(connection, batch)
 

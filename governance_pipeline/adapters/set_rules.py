@@ -19,6 +19,7 @@ def observe(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
     judged = [key for key in batch.partitions if _is_whole(batch, key)]
     if not batch.suite.set_rules or not judged:
         return
+    _keep_releases(batch)
     facts.gather(connection, batch, judged)
     for rule in batch.suite.set_rules:
         found = connection.execute(
@@ -82,6 +83,16 @@ def results(batch: Batch, key: Key) -> list[RuleResult]:
             )
         )
     return made
+
+
+def _keep_releases(batch: Batch) -> None:
+    """See to it that a release holds as long as the files are those that were released."""
+    for key, partition in batch.partitions.items():
+        before = partition.before
+        if before is None or before.released is None:
+            continue
+        if {file.sha256 for file in partition.files} == {file.sha256 for file in before.sources}:
+            batch.released.setdefault(key, before.released)
 
 
 def _is_whole(batch: Batch, key: Key) -> bool:

@@ -106,5 +106,19 @@ def release(
     show_feed.released(outcomes, as_json=as_json)
 
 
+@feed.command()
+@click.pass_obj
+def docs(settings: Settings) -> None:
+    """Write the page of every rule and of the newest deliveries; each run writes it, too.
+
+    \b
+        governance feed docs
+    """
+    from governance_pipeline.adapters.data_docs import write_data_docs
+
+    written = write_data_docs(settings.paths)
+    click.echo(f"{written} is written" if written else "nothing was delivered yet")
+
+
 def _date(moment: dt.datetime | None) -> dt.date | None:
     return moment.date() if moment else None

@@ -91,8 +91,9 @@ def gather(connection: duckdb.DuckDBPyConnection, batch: Batch, judged: Sequence
     """Write the table `facts` of the deliveries to judge, and note what was counted in `batch`."""
     feed, suite = batch.feed, batch.suite
     connection.execute(CREATE)
-    connection.execute(_cells_sql(feed, suite))
-    batch.statistics = _statistics(connection, feed, suite, judged)
+    if batch.has_rows:
+        connection.execute(_cells_sql(connection, feed, suite))
+    batch.statistics = _statistics(connection, batch, judged)
     counted = [
         (*key, *fact, key in batch.statistics, key in batch.released)
         for key, statistics in {**_earlier(batch, judged), **batch.statistics}.items()
@@ -104,7 +105,7 @@ def gather(connection: duckdb.DuckDBPyConnection, batch: Batch, judged: Sequence
         connection.register("counted", pa.table({name: list(c) for name, c in columns}))
         connection.execute(COMPARED, {"days": 7 * WEEKS})
         connection.unregister("counted")
-    if feed.name == "decisions":
+    if feed.name == "decisions" and batch.has_rows:
         register = applied_folder(batch.paths.lake)
         tables = {
             "strategies": literal(register / "strategies.parquet"),
@@ -113,7 +114,7 @@ def gather(connection: duckdb.DuckDBPyConnection, batch: Batch, judged: Sequence
         connection.execute(STRATEGIES.format(**tables))
 
 
-def _cells_sql(feed: Feed, suite: Suite) -> str:
+def _cells_sql(connection: duckdb.DuckDBPyConnection, feed: Feed, suite: Suite) -> str:
     """Return the one pass over the rows: the good ones counted by what shares and rules are of."""
     keys = ["delivery_channel", "delivery_date", *suite.shares]
     if feed.name == "decisions":
@@ -122,10 +123,10 @@ def _cells_sql(feed: Feed, suite: Suite) -> str:
         f", count(*) - count({quoted(name)}) as {quoted(f'no_{name}')}"
         for name in _optional(feed, suite)
     )
+    any_is_away = connection.execute("select 1 from turned_away limit 1").fetchone()
     return (
         f"create temp table cells as select {', '.join(map(quoted, keys))}, count(*) as rows{nulls}"
-        " from staged semi join wanted using (delivery_channel, delivery_date)"
-        " where staged.rowid not in (select id from turned_away) group by all"
+        f" from staged {'anti join turned_away using (id)' if any_is_away else ''} group by all"
     )
 
 
@@ -134,9 +135,11 @@ def _optional(feed: Feed, suite: Suite) -> list[str]:
 
 
 def _statistics(
-    connection: duckdb.DuckDBPyConnection, feed: Feed, suite: Suite, judged: Sequence[Key]
+    connection: duckdb.DuckDBPyConnection, batch: Batch, judged: Sequence[Key]
 ) -> dict[Key, Statistics]:
-    optional = _optional(feed, suite)
+    suite, optional = batch.suite, _optional(batch.feed, batch.suite)
+    if not batch.has_rows:
+        return {key: Statistics(rows=0) for key in judged}
     sums = "".join(f", sum({quoted(f'no_{name}')})::bigint" for name in optional)
     found = connection.execute(
         f"select delivery_channel, delivery_date, sum(rows)::bigint{sums} from cells group by all"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from governance_pipeline.adapters import enrichment, lake, ledger, manifests, verdicts
+from governance_pipeline.adapters import enrichment, lake, ledger, manifests, set_rules, verdicts
 from governance_pipeline.adapters.batch import Batch, Partition
 from governance_pipeline.adapters.ledger import SourceFile
 from governance_pipeline.adapters.manifests import Manifest, RuleResult
@@ -22,7 +22,7 @@ def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> li
     """Write every table of the staged partitions and commit their manifests."""
     for key, partition in batch.partitions.items():
         verdict = batch.verdicts.get(key, Verdict())
-        if not partition.refusals and verdict.bad_rows > batch.suite.max_bad_share * verdict.rows:
+        if not partition.refusals and batch.suite.is_too_bad(verdict.bad_rows, verdict.rows):
             partition.refusals.append(
                 f"{verdict.bad_rows} of {verdict.rows} rows break critical rules, more than"
                 f" {batch.suite.max_bad_share:.0%}; mend the file and deliver it again"
@@ -33,9 +33,7 @@ def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> li
     if batch.has_rows:
         verdicts.refuse(connection, refused)
         written = _write(connection, batch)
-        touched = touched_days(
-            connection, batch.feed, batch.paths.lake, batch.partitions.values()
-        )
+        touched = touched_days(connection, batch.feed, batch.paths.lake, batch.partitions.values())
     rows = _rows_per_file(connection, batch)
     quarantined = _quarantined(connection, batch)
     made = []
@@ -190,7 +188,13 @@ def _manifest(
             seen_at=now,
             run_id=batch.run_id,
         ),
-        rules=_rule_results(batch.suite, verdict),
+        rules=[
+            *_rule_results(batch.suite, verdict),
+            *set_rules.results(batch, (partition.channel, partition.day)),
+        ],
+        findings=batch.findings.get((partition.channel, partition.day), []),
+        statistics=batch.statistics.get((partition.channel, partition.day)),
+        released=batch.released.get((partition.channel, partition.day)),
         refusal=refusal,
         extra_columns=sorted(name for name in extra if name.lower() not in known),
         suite_hash=batch.declared(partition.files),

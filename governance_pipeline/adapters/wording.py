@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-MESSAGES = Path(__file__).resolve().parents[1] / "messages"
+TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 LEADS = {
     "opened": "A new escalation is yours.",
     "assigned": "An escalation was given to you: {reason}",
@@ -73,7 +73,7 @@ def _body(payload: Mapping[str, Any], ui_url: str) -> str:
 def _template() -> jinja2.Template:
     # Plain text: nothing is escaped, and a value that is not there is a fault.
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(MESSAGES),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )

@@ -48,6 +48,7 @@ def build_definitions(
             escalations.escalate_schedule(escalating),
         ],
         sensors=[
+            automation.arrival_sensor(taking_in, partitions, paths),
             *automation.judgement_sensors(taking_in, judging),
             failed_checks.failed_checks_sensor(),
         ],

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from click import Group
+from click import Context, Group
 from click.testing import CliRunner
 
 from governance_pipeline.adapters.catalogue import (
@@ -35,8 +35,9 @@ def test_every_published_table_and_column_is_described() -> None:
 
 def commands(group: Group, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     found = []
-    for name, command in group.commands.items():
-        path = (*prefix, name)
+    context = Context(group)
+    for name in group.list_commands(context):
+        command, path = group.get_command(context, name), (*prefix, name)
         found += commands(command, path) if isinstance(command, Group) else [path]
     return found
 

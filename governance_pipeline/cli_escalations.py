@@ -93,6 +93,7 @@ def show_(settings: Settings, escalation_id: str, as_json: bool) -> None:
 @click.pass_obj
 def open_(
     settings: Settings,
+    /,
     title: str,
     kind: str,
     needed_by: dt.datetime | None,

@@ -71,8 +71,8 @@ def story(
 ) -> None:
     """Print everything about an escalation on one screen."""
     if as_json:
-        said = {**codec.as_dict(state), "events": [_plain(codec.event_row(e)) for e in log]}
-        click.echo(json.dumps({**said, "messages": [_plain(m) for m in messages]}))
+        whole = {**codec.as_dict(state), "events": [_plain(codec.event_row(e)) for e in log]}
+        click.echo(json.dumps({**whole, "messages": [_plain(m) for m in messages]}))
         return
     out = console()
     head = Text(f"{state.escalation_id}  {state.status}  ", style="bold")

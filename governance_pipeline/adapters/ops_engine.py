@@ -33,7 +33,11 @@ def open_engine(url: str) -> Engine:
         _prepare_sqlite(engine)
     try:
         _migrate(engine)
+    except StoreError:
+        engine.dispose()
+        raise
     except DBAPIError as error:
+        engine.dispose()
         said = str(error.orig).strip().splitlines()[0]
         raise StoreError(
             f"the escalations' store {address.render_as_string()} cannot be used: {said}; "

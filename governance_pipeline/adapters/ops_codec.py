@@ -16,7 +16,8 @@ from governance_pipeline.domain.findings import Seen
 FACTS = ("source", "type", "title", "strategy_id", "channel", "category", "market")
 KEPT = (
     "escalation_id", "version", "status", "is_open", "priority", "severity", "urgency",
-    "owner_team", "assignee", "requester", "external_ref", "opened_at", "updated_at", "wake_at",
+    "owner_team", "assignee", "requester", "external_ref", "occurrences", "reopened", "end_code",
+    "opened_at", "updated_at", "wake_at",
 )  # fmt: skip
 
 
@@ -80,6 +81,8 @@ def state_row(state: Escalation) -> dict[str, Any]:
         **{name: getattr(state, name) for name in KEPT},
         **{name: getattr(state.finding, name) for name in FACTS},
         "detected_at": state.finding.detected_at,
+        "result_code": state.result.code if state.result else None,
+        "verdict": state.measurement.verdict if state.measurement else None,
         "due_at": first.due_at if first else None,
         "due_clock": first.clock_id if first else None,
         "due_calendar": first.calendar if first else None,

@@ -21,13 +21,27 @@ from governance_pipeline.adapters import ops_codec as codec
 from governance_pipeline.adapters.ops_engine import open_engine
 from governance_pipeline.adapters.ops_schema import clocks, escalations, events, findings, outbox
 from governance_pipeline.domain.escalation import Escalation, Event, apply, replay
-from governance_pipeline.errors import ConflictError, InputError
+from governance_pipeline.errors import ConflictError, InputError, StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CHUNK = 500
 """Escalations in one transaction of a pass, and ids in one query."""
+
+
+def _same_key(table: sa.Table) -> "sa.ColumnElement[bool]":
+    return sa.and_(*(c == sa.bindparam(f"key_{c.name}") for c in table.primary_key.columns))
+
+
+# Built once: to put a statement together costs more than to run it.
+_INSERT = {table.name: table.insert() for table in (events, escalations, findings, clocks, outbox)}
+_DELETE = {table.name: table.delete().where(_same_key(table)) for table in (findings, clocks)}
+_UPDATE = (
+    escalations.update()
+    .where(escalations.c.escalation_id == sa.bindparam("new_escalation_id"))
+    .values({column.name: sa.bindparam(f"new_{column.name}") for column in escalations.c})
+)
 
 
 @dataclass(frozen=True)
@@ -114,9 +128,10 @@ class OpsStore:
         try:
             with self.writing() as connection:
                 return _write(connection, batches)
-        except IntegrityError:
+        except IntegrityError as error:
             # Another opened one of them at the same instant: by themselves all others succeed.
             if len(batches) == 1:
+                self._need_conflict(batches[0], error)
                 return {}, [batches[0].escalation_id]
         states: dict[str, Escalation] = {}
         late: list[str] = []
@@ -125,6 +140,15 @@ class OpsStore:
             states |= done
             late += missed
         return states, late
+
+    def _need_conflict(self, batch: Batch, error: IntegrityError) -> None:
+        """Say what is wrong if it is not that somebody else was first."""
+        state = self.find(batch.escalation_id)
+        if (state.version if state else 0) == batch.expected_version:
+            raise StoreError(
+                f"the store refused what was added to {batch.escalation_id}: "
+                f"{str(error.orig).strip().splitlines()[0]}; nothing of it was kept"
+            ) from error
 
     def _conflict(self, escalation_id: str, expected: int) -> str:
         last = next(reversed(self.events(escalation_id)), None)
@@ -162,7 +186,7 @@ class OpsStore:
     def find(self, escalation_id: str) -> Escalation | None:
         """Return the escalation of exactly this id, or None."""
         query = sa.select(escalations.c.state).where(escalations.c.escalation_id == escalation_id)
-        return next(self._states(query), None)
+        return self._state(query)
 
     def events(self, escalation_id: str) -> list[Event]:
         """Return the log of an escalation, oldest first."""
@@ -202,7 +226,7 @@ class OpsStore:
             .order_by(escalations.c.opened_at.desc())
             .limit(1)
         )
-        return next(self._states(query, is_ordered=True), None)
+        return self._state(query)
 
     def summaries(self, *, everything: bool = False) -> list[dict[str, Any]]:
         """Return one row per open escalation, or per any, without its state."""
@@ -250,8 +274,13 @@ class OpsStore:
                 count += 1
         return count
 
-    def _states(self, query: "sa.Select[Any]", *, is_ordered: bool = False) -> Iterator[Escalation]:
-        ordered = query if is_ordered else query.order_by(escalations.c.escalation_id)
+    def _state(self, query: "sa.Select[Any]") -> Escalation | None:
+        with self.engine.connect() as connection:
+            text = connection.scalar(query)
+        return None if text is None else codec.state_from_json(text)
+
+    def _states(self, query: "sa.Select[Any]") -> Iterator[Escalation]:
+        ordered = query.order_by(escalations.c.escalation_id)
         with self.engine.connect() as connection:
             texts = connection.execution_options(yield_per=1000).scalars(ordered)
             yield from map(codec.state_from_json, texts)
@@ -318,17 +347,15 @@ class _Rows:
 
     def write(self, connection: Connection) -> None:
         if self.events:
-            connection.execute(events.insert(), self.events)
+            connection.execute(_INSERT[events.name], self.events)
         if self.opened:
-            connection.execute(escalations.insert(), self.opened)
+            connection.execute(_INSERT[escalations.name], self.opened)
         if self.changed:
-            values: dict[str, Any] = {c.name: sa.bindparam(f"new_{c.name}") for c in escalations.c}
-            same = escalations.c.escalation_id == sa.bindparam("new_escalation_id")
-            connection.execute(escalations.update().where(same).values(values), self.changed)
+            connection.execute(_UPDATE, self.changed)
         _replace(connection, findings, self.findings)
         _replace(connection, clocks, self.clocks)
         if self.messages:
-            connection.execute(outbox.insert(), self.messages)
+            connection.execute(_INSERT[outbox.name], self.messages)
 
 
 def _replayed(connection: Connection) -> Iterator[Escalation]:
@@ -355,11 +382,10 @@ def _replace(connection: Connection, table: sa.Table, rows: list[dict[str, Any]]
     """Write rows over those of the same key."""
     if not rows:
         return
-    keys = table.primary_key.columns
-    same = sa.and_(*(column == sa.bindparam(f"key_{column.name}") for column in keys))
-    gone = [{f"key_{column.name}": row[column.name] for column in keys} for row in rows]
-    connection.execute(table.delete().where(same), gone)
-    connection.execute(table.insert(), rows)
+    keys = [column.name for column in table.primary_key.columns]
+    gone = [{f"key_{name}": row[name] for name in keys} for row in rows]
+    connection.execute(_DELETE[table.name], gone)
+    connection.execute(_INSERT[table.name], rows)
 
 
 def _message_row(escalation_id: str, message: Message, at: dt.datetime) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def test_events_and_messages_stand_or_fall_together(store: OpsStore) -> None:
     case = kept(store)
     key, version = case.state.escalation_id, case.state.version
     _, events = act(case.state, ACK, DESK, NOW + HOUR)
-    with pytest.raises(ConflictError):
+    with pytest.raises(StoreError, match="idempotency_key"):
         store.append(key, version, events, [message("same"), message("same")])
     assert store.load(key) == case.state
     assert store.messages(key) == []

@@ -5,7 +5,6 @@ a partition real is the rename of its manifest, last.
 """
 
 import datetime as dt
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -16,10 +15,12 @@ import duckdb
 from governance_pipeline.adapters import expectations, lake, manifests, verdicts
 from governance_pipeline.adapters.batch import Batch, Partition
 from governance_pipeline.adapters.committing import commit_partitions
+from governance_pipeline.adapters.fingerprints import fingerprint
 from governance_pipeline.adapters.landing import Delivery, Source, discover
+from governance_pipeline.adapters.looking import look_at
 from governance_pipeline.adapters.manifests import Manifest
 from governance_pipeline.adapters.plans import keep_current_plan
-from governance_pipeline.adapters.reading import DeliveredFile, fingerprint, look_at
+from governance_pipeline.adapters.reading import DeliveredFile
 from governance_pipeline.adapters.staging import stage
 from governance_pipeline.adapters.suites import load_suite
 from governance_pipeline.adapters.verdicts import Key
@@ -88,23 +89,30 @@ def _plan(
 ) -> list[Manifest]:
     """Note in `batch` what is new or changed; return the manifests of what is neither."""
     numbers = count(1)
-    delivered: dict[Key, list[DeliveredFile]] = defaultdict(list)
+    keys = [(channel, day) for channel in channels for day in days]
+    manifest = {key: manifests.read(batch.paths.lake, batch.feed.name, *key) for key in keys}
+    known = {(s.path, s.version): s for m in manifest.values() if m for s in m.sources}
+    delivered: dict[Key, list[DeliveredFile]] = {}
     for delivery in found:
-        files = [
-            fingerprint(next(numbers), file, delivery, batch.paths.root) for file in delivery.files
+        looked = [
+            fingerprint(next(numbers), file, delivery, batch.paths.root, batch.folder, known)
+            for file in delivery.files
         ]
-        for day in days if delivery.day is None else [delivery.day]:
-            delivered[delivery.channel, day] += files
+        files = [file for file in looked if file is not None]
+        if files or not looked:
+            for day in days if delivery.day is None else [delivery.day]:
+                delivered.setdefault((delivery.channel, day), []).extend(files)
     unchanged = []
-    for key in [(channel, day) for channel in channels for day in days]:
-        before = manifests.read(batch.paths.lake, batch.feed.name, *key)
-        now = delivered.get(key)
+    for key in keys:
+        before, now = manifest[key], delivered.get(key)
         if before is not None and (now is None or _is_same(batch, before, now)):
             unchanged.append(before)
         elif now is not None:
             batch.partitions[key] = Partition(len(batch.partitions), *key, now, before)
     needed = {file.number: file for p in batch.partitions.values() for file in p.files}
-    batch.files = {number: look_at(file, batch.folder) for number, file in needed.items()}
+    batch.files = {
+        number: look_at(file, batch.folder, batch.feed) for number, file in needed.items()
+    }
     return unchanged
 
 

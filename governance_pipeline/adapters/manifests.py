@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,7 @@ State = Literal["accepted", "empty", "refused"]
 
 
 class SourceFile(BaseModel):
-    """One delivered file, by its bytes."""
+    """One delivered file, by its bytes; `version` is its store's own name for them."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,6 +25,7 @@ class SourceFile(BaseModel):
     sha256: str
     bytes: int
     rows: int = 0
+    version: str | None = None
 
 
 class RuleResult(BaseModel):
@@ -58,7 +59,9 @@ class Manifest(BaseModel):
     sources: list[SourceFile] = []
     rules: list[RuleResult] = []
     refusal: str | None = None
+    columns: dict[str, str] = {}
     extra_columns: list[str] = []
+    drift: list[str] = []
     suite_hash: str
     plan_hash: str | None = None
     registry_hash: str | None = None
@@ -111,6 +114,14 @@ def read_feed(lake: Path, feed: str) -> list[Manifest]:
         Manifest.model_validate_json(path.read_bytes())
         for path in sorted((lake / "manifests" / feed).glob("*/[0-9]*.json"))
     ]
+
+
+def read_before(lake: Path, feed: str, channel: str, day: dt.date) -> Iterator[Manifest]:
+    """Return the manifests of one channel's deliveries before a day, the latest first."""
+    folder = lake / "manifests" / feed / channel
+    for path in sorted(folder.glob("[0-9]*.json"), reverse=True):
+        if path.stem < day.isoformat():
+            yield Manifest.model_validate_json(path.read_bytes())
 
 
 def files_of(

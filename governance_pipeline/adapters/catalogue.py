@@ -37,7 +37,13 @@ JUDGED = (
     "strategy_harm",
     *(study.table for study in STUDIES),
 )
-ESCALATED = ("escalations", "escalation_events", "escalation_findings", "escalation_clocks")
+ESCALATED = (
+    "escalations",
+    "escalation_events",
+    "escalation_findings",
+    "escalation_clocks",
+    "escalation_metrics",
+)
 PACKAGE = Path(__file__).resolve().parents[1]
 OWN_DOCS = (PACKAGE / "judgement_tables.yaml", PACKAGE / "escalation_tables.yaml")
 

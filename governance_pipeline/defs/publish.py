@@ -33,12 +33,12 @@ def published_snapshot_asset() -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, home: Home, desk: DeskAt
     ) -> dg.MaterializeResult[None]:
         """One immutable folder of Parquet that `published/serve.duckdb` shows as views."""
+        now = dt.datetime.now(dt.UTC)
         is_taken_in = not has_new_verdicts(home.paths)
         with OpsStore(desk.settings.store_url) as store:
-            write_desk_tables(store, home.paths.warehouse)
+            write_desk_tables(store, home.paths.warehouse, now)
         if is_taken_in:  # what was written now is no news to the desk
             note_verdicts(home.paths)
-        now = dt.datetime.now(dt.UTC)
         made = publish(
             home.paths.warehouse,
             home.paths.published,

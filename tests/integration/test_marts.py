@@ -34,7 +34,7 @@ BUILT = (
     "fct_audit_population",
     "fct_audit_labels",
     "fct_audit_segments",
-    "int_segment_months",
+    "int_segment_units",
     "int_strategy_overlaps",
     "strategy_conflicts",
     "audited_decisions",

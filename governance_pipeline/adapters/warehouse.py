@@ -14,6 +14,7 @@ import pyarrow as pa
 from governance_pipeline.adapters import manifests
 from governance_pipeline.adapters.manifests import Delivered, Key, Manifest
 from governance_pipeline.adapters.registry_store import applied_folder
+from governance_pipeline.adapters.sql import literal
 from governance_pipeline.errors import LockedError, WarehouseError
 from governance_pipeline.feeds import FEEDS, THIN
 
@@ -32,7 +33,7 @@ RULE = {
 DELIVERY_RULES = {
     "feed": "varchar", "channel": "varchar", "delivery_date": "date", **RULE
 }  # fmt: skip
-BY_EVENT = ("feedback", "activity")
+BY_EVENT, COUNTED = ("feedback", "activity"), "counted_decisions"
 ABOUT_DECISIONS = ("audit_labels", "appeals")
 RECENT_LABELS = dt.timedelta(days=60)
 """How far back reviews are looked at: two windows of 28 days, and the days labels take to come."""
@@ -95,23 +96,22 @@ def prepare_sources(
         around = _thirds_around(found, decided)
         shared = {m.token for m in manifests.contested(found, around)}
         alone = [m for m in found if m.token not in shared]
-        for table in (*FEEDS, *THIN):
+        for table in (*(feed for feed in FEEDS if feed != "decisions"), *THIN):
             kept = found if table == "actioned_decisions" else alone
             if table in ABOUT_DECISIONS:
                 files = manifests.files_of(lake, manifests.speaking_of(found, wanted), table)
             else:
-                days = wanted if table in BY_EVENT else around if table == "decisions" else decided
+                days = {**dict.fromkeys(BY_EVENT, wanted), COUNTED: around}.get(table, decided)
                 files = manifests.files_of(lake, kept, table, days)
             _view(connection, table, [lake / "empty" / f"{table}.parquet", *files])
         _view(connection, "recent_audit_labels", _recent_labels(lake, found))
         every = manifests.files_of(lake, found, "audit_labels")
         _view(connection, "every_audit_label", [lake / "empty" / "audit_labels.parquet", *every])
-        for table in ("decisions", "sampled_decisions"):
-            files = manifests.files_of(
-                lake, [m for m in found if m.token in shared], table, decided
-            )
-            empty = lake / "empty" / f"{table}.parquet"
-            _view(connection, f"contested_{table}", [empty, *files])
+        contested = [m for m in found if m.token in shared and around.intersection(m.decision_days)]
+        files = manifests.files_of(lake, contested, "sampled_decisions")
+        empty = lake / "empty" / "sampled_decisions.parquet"
+        _view(connection, "contested_sampled_decisions", [empty, *files])
+        _contested_view(connection, lake, contested)
         for table in REGISTER:
             _view(connection, table, [register / f"{table}.parquet"])
         _days(connection, "build_days", decision_days)
@@ -136,6 +136,40 @@ def _thirds_around(found: Sequence[Delivered], days: set[dt.date]) -> set[dt.dat
 
 def _third(day: dt.date) -> tuple[int, int, int]:
     return day.year, day.month, min((day.day - 1) // 10, 2)
+
+
+def _contested_view(
+    connection: duckdb.DuckDBPyConnection, lake: Path, contested: Sequence[Delivered]
+) -> None:
+    """Show what contested deliveries count by together with whom and when each row is about."""
+    accepted = [
+        (m.channel, m.delivery_date, at, lake / name)
+        for m in contested
+        for at, name in enumerate(m.files.get("accepted", []))
+    ]
+    places = pd.DataFrame(
+        [(n, *place[:-1]) for n, place in enumerate(accepted, 1)],
+        columns=["number", "channel", "delivery_date", "accepted_file"],
+    )
+    connection.register("given", places)
+    connection.execute(
+        "create or replace table lake.contested_files as select number::bigint as number,"
+        " channel::varchar as channel, delivery_date::date as delivery_date,"
+        " accepted_file::integer as accepted_file from given"
+    )
+    connection.unregister("given")
+    listed = _listed([lake / "empty" / "decisions.parquet", *(place[-1] for place in accepted)])
+    counted = manifests.files_of(lake, contested, "counted_decisions")
+    counted_sql = _listed([lake / "empty" / "counted_decisions.parquet", *counted])
+    connection.execute(
+        "create or replace view lake.contested_decisions as"
+        " select c.*, d.decision_id, d.decided_at, d.item_id"
+        f" from (select *, file_index, file_row_number from read_parquet({listed})) d"
+        " join lake.contested_files f on f.number = d.file_index"
+        f" join read_parquet({counted_sql}) c on c.channel = f.channel"
+        " and c.delivery_date = f.delivery_date and c.accepted_file = f.accepted_file"
+        " and c.place = d.file_row_number"
+    )
 
 
 def _recent_labels(lake: Path, found: Sequence[Delivered]) -> list[Path]:
@@ -212,9 +246,8 @@ def has_table(path: Path, table: str) -> bool:
 
 
 def _view(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path]) -> None:
-    listed = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
     connection.execute(
-        f"create or replace view lake.{table} as select * from read_parquet([{listed}])"
+        f"create or replace view lake.{table} as select * from read_parquet({_listed(files)})"
     )
 
 
@@ -222,6 +255,10 @@ def _days(connection: duckdb.DuckDBPyConnection, table: str, days: Sequence[dt.d
     """Write which days this build recomputes."""
     connection.execute(f"create or replace table lake.{table} (day date)")
     connection.execute(f"insert into lake.{table} select unnest($days::date[])", {"days": [*days]})
+
+
+def _listed(files: Sequence[Path]) -> str:
+    return f"[{', '.join(map(literal, files))}]"
 
 
 def write_deliveries(

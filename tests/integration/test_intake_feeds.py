@@ -97,4 +97,4 @@ def test_days_spoken_of_by_two_deliveries_are_contested(paths: Paths) -> None:
     assert [m.delivery_date for m in manifests.contested(found, {DAY})] == [DAY, LABEL_DAY]
     assert manifests.contested(found, {LABEL_DAY}) == []
     assert len(manifests.files_of(paths.lake, found, "sampled_decisions", {DAY})) == 2
-    assert manifests.files_of(paths.lake, found, "decisions", {LABEL_DAY}) == []
+    assert manifests.files_of(paths.lake, found, "counted_decisions", {LABEL_DAY}) == []

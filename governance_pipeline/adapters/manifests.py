@@ -150,6 +150,14 @@ def stamps(lake: Path) -> dict[Key, Stamp]:
     return dict(sorted(found))
 
 
+def keys(lake: Path, feed: str) -> list[tuple[str, str, dt.date]]:
+    """Return feed, channel and delivery date of a feed's manifests, without reading them."""
+    return [
+        (feed, path.parent.name, dt.date.fromisoformat(path.stem))
+        for path in sorted((lake / "manifests" / feed).glob("*/[0-9]*.json"))
+    ]
+
+
 def _folders(parents: Iterable[str]) -> list[str]:
     return [
         entry.path

@@ -12,20 +12,11 @@ from typing import Literal, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from governance_pipeline.adapters.lake import make_durable
+from governance_pipeline.adapters.ledger import LedgerEntry, SourceFile
 from governance_pipeline.feeds import THIN
 
 State = Literal["accepted", "empty", "refused"]
-
-
-class SourceFile(BaseModel):
-    """One delivered file, by its bytes."""
-
-    model_config = ConfigDict(frozen=True)
-
-    path: str
-    sha256: str
-    bytes: int
-    rows: int = 0
+Severity = Literal["critical", "warning", "finding"]
 
 
 class RuleResult(BaseModel):
@@ -34,10 +25,42 @@ class RuleResult(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     rule: str
-    severity: Literal["critical", "warning"]
+    severity: Severity
     failed_rows: int
     observed: str
     passed: bool
+
+
+class Finding(BaseModel):
+    """What a rule on whole deliveries found: about what, in how many rows, in words."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rule: str
+    severity: Severity
+    subject: str
+    rows: int
+    observed: str
+
+
+class Statistics(BaseModel):
+    """What was counted of the good rows of a delivery: nulls by column, rows by value."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    nulls: dict[str, int] = {}
+    values: dict[str, dict[str, int]] = {}
+
+
+class Release(BaseModel):
+    """Who let a delivery in although rules on whole deliveries refuse it, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rules: list[str]
+    reason: str
+    released_at: dt.datetime
 
 
 class Manifest(BaseModel):
@@ -57,7 +80,11 @@ class Manifest(BaseModel):
     decision_days: list[dt.date] = []
     files: dict[str, list[str]] = {}
     sources: list[SourceFile] = []
+    ledger: list[LedgerEntry] = []
     rules: list[RuleResult] = []
+    findings: list[Finding] = []
+    statistics: Statistics | None = None
+    released: Release | None = None
     refusal: str | None = None
     extra_columns: list[str] = []
     suite_hash: str
@@ -71,6 +98,17 @@ class Manifest(BaseModel):
         """What the marts were built from: the listed files and the days, not when."""
         said = repr((self.state, sorted(self.files.items()), self.decision_days, self.refusal))
         return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+    @property
+    def told(self) -> str:
+        """What became of every file: bytes that came again touch no day, yet are told of."""
+        said = repr([(entry.path, entry.sha256, entry.outcome) for entry in self.ledger])
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+    @property
+    def key(self) -> "Key":
+        """What names it among the manifests of a lake."""
+        return self.feed, self.channel, self.delivery_date.isoformat()
 
 
 class Delivered(Protocol):
@@ -90,6 +128,8 @@ class Delivered(Protocol):
     def pending_rows(self) -> int: ...  # noqa: D102
     @property
     def token(self) -> str: ...  # noqa: D102
+    @property
+    def told(self) -> str: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +143,7 @@ class Entry:
     files: dict[str, list[str]]
     pending_rows: int
     token: str
+    told: str
 
 
 Key = tuple[str, str, str]

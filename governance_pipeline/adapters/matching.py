@@ -1,49 +1,54 @@
-"""Which decision days accepted rows touch: a label and an appeal touch their decision's day."""
+"""Which decision days accepted rows touch: a label and an appeal touch their decision's day.
+
+A restated delivery also touches what it spoke of before. Its manifest need not know: the decisions
+may have come after it.
+"""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import duckdb
 
 from governance_pipeline.adapters import manifests
+from governance_pipeline.adapters.batch import Partition
 from governance_pipeline.adapters.sql import literal, quoted
 from governance_pipeline.feeds import Feed
 
 RECENTLY = dt.timedelta(days=45)
 """How far back decisions are looked for first: nearly all labels and appeals come within it."""
 BY_DECISION = """
-    insert into hits select k.id, d.decision_date from thin d join waiting k
+    insert into hits select k.id, k.decision_id, d.decision_date from thin d join waiting k
         on d.decision_id = k.decision_id and d.channel = k.delivery_channel
 """
 # A review of an item speaks of every decision on it until then, however long ago.
 BY_ITEM = """
-    insert into hits select k.id, d.decision_date from thin d join waiting k
+    insert into hits select k.id, null, d.decision_date from thin d join waiting k
         on k.decision_id is null and d.item_id = k.item_id and d.policy = k.policy
         and d.channel = k.delivery_channel and d.decision_date <= k.labelled_at::date
 """
-STILL_WAITING = {
-    "audit_labels": "delete from waiting where decision_id is not null"
-    " and id in (select id from hits)",
-    "appeals": "delete from waiting where id in (select id from hits)",
-}
+FOUND = "delete from waiting where (id, decision_id) in (select (id, decision_id) from hits)"
 TOUCHED = """
     select k.part, list(distinct h.decision_date) filter (h.decision_date is not null),
-        count(distinct k.id) filter (h.id is null)
-    from kept k left join hits h on h.id = k.id
+        count(distinct k.id) filter (h.id is null and k.id >= 0)
+    from spoken k left join hits h on h.id = k.id
     group by k.part
 """
 
 
 def touched_days(
-    connection: duckdb.DuckDBPyConnection, feed: Feed, lake: Path
+    connection: duckdb.DuckDBPyConnection,
+    feed: Feed,
+    lake: Path,
+    partitions: Iterable[Partition],
 ) -> dict[int, tuple[list[dt.date], int]]:
     """Return, per partition, the decision days it touches and its rows that wait for a decision.
 
     A decision is looked for among those delivered lately, and among all older ones only by the
     rows that found none, so that the cost of a day does not grow with the history.
     """
-    if feed.name in STILL_WAITING:
+    if feed.name in ("audit_labels", "appeals"):
+        _load_spoken(connection, feed, lake, partitions)
         _find_decisions(connection, feed, lake)
         query = TOUCHED
     else:
@@ -57,9 +62,11 @@ def touched_days(
 
 
 def _find_decisions(connection: duckdb.DuckDBPyConnection, feed: Feed, lake: Path) -> None:
-    """Note in the table `hits` which decision days each row of `kept` speaks of."""
-    connection.execute("create temp table hits (id bigint, decision_date date)")
-    connection.execute("create temp table waiting as select * from kept")
+    """Note in the table `hits` which decision days each row of `spoken` speaks of."""
+    connection.execute(
+        "create temp table hits (id bigint, decision_id varchar, decision_date date)"
+    )
+    connection.execute("create temp table waiting as from spoken")
     channels, first = connection.execute(
         "select list(distinct channel), min(delivery_date) from wanted"
     ).fetchone() or ([], None)
@@ -89,4 +96,29 @@ def _look_among(
     connection.execute(BY_DECISION)
     if feed.name == "audit_labels":
         connection.execute(BY_ITEM)
-    connection.execute(STILL_WAITING[feed.name])
+    connection.execute(FOUND)
+
+
+def _load_spoken(
+    connection: duckdb.DuckDBPyConnection, feed: Feed, lake: Path, partitions: Iterable[Partition]
+) -> None:
+    """Write the table `spoken`: the rows kept and, under a negative id, those they replace."""
+    asked = ["decision_id"]
+    if feed.name == "audit_labels":
+        asked += ["item_id", "policy", "labelled_at"]
+    names = ", ".join(asked)
+    connection.execute(
+        f"create temp table spoken as select id, part, delivery_channel, {names} from kept"
+    )
+    for partition in partitions:
+        files = partition.before.files.get("accepted", []) if partition.before else []
+        if files:
+            connection.execute(
+                f"insert into spoken select -1 - $part, $part, $channel, {names}"
+                " from read_parquet($files)",
+                {
+                    "part": partition.part,
+                    "channel": partition.channel,
+                    "files": [str(lake / name) for name in files],
+                },
+            )

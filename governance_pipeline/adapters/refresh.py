@@ -67,6 +67,7 @@ def plan_refresh(paths: Paths) -> RefreshPlan:
     gone = [key for key in note if key not in found]
     changed = [m for key, m in found.items() if tokens.get(key) != m.token]
     changed += [note[key][1] for key in gone]
+    retold = [m for m in fresh if (m.key not in note) or note[m.key][1].told != m.told]
     registry = applied_hash(paths.lake) or ""
     return RefreshPlan(
         decision_days=_days(changed),
@@ -76,7 +77,7 @@ def plan_refresh(paths: Paths) -> RefreshPlan:
         fresh=fresh,
         gone=gone,
         is_full=is_full,
-        is_empty=not changed and tokens.get(REGISTRY) == registry,
+        is_empty=not changed and not retold and tokens.get(REGISTRY) == registry,
     )
 
 
@@ -123,6 +124,7 @@ def _written(
             "days": [day.isoformat() for day in m.decision_days],
             "files": m.files,
             "pending": m.pending_rows,
+            "told": m.told,
         }
         rows.append((*key, m.token, *seen[key], json.dumps(said)))
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -144,6 +146,8 @@ def _note(paths: Paths) -> tuple[dict[Key, str], dict[Key, tuple[Stamp, Entry]]]
             said = json.loads(text)
             days = [dt.date.fromisoformat(d) for d in said["days"]]
             date = dt.date.fromisoformat(day)
-            entry = Entry(feed, channel, date, days, said["files"], said["pending"], token)
+            entry = Entry(
+                feed, channel, date, days, said["files"], said["pending"], token, said["told"]
+            )
             entries[key] = (written_ns, size), entry
     return tokens, entries

@@ -24,7 +24,7 @@ DELIVERIES = {
     "rows_delivered": "bigint", "rows_accepted": "bigint", "rows_quarantined": "bigint",
     "restatements": "integer", "pending_rows": "bigint", "refusal": "varchar",
     "suite_hash": "varchar", "plan_hash": "varchar", "registry_hash": "varchar",
-    "decision_days": "integer",
+    "decision_days": "integer", "release_reason": "varchar",
 }  # fmt: skip
 RULE = {
     "rule": "varchar", "severity": "varchar", "failed_rows": "bigint", "observed": "varchar",
@@ -32,6 +32,15 @@ RULE = {
 }  # fmt: skip
 DELIVERY_RULES = {
     "feed": "varchar", "channel": "varchar", "delivery_date": "date", **RULE
+}  # fmt: skip
+DELIVERED_FILES = {
+    "sha256": "varchar", "source": "varchar", "feed": "varchar", "channel": "varchar",
+    "delivery_date": "date", "bytes": "bigint", "rows": "bigint", "outcome": "varchar",
+    "seen_at": "timestamp", "run_id": "varchar",
+}  # fmt: skip
+DELIVERY_FINDINGS = {
+    "feed": "varchar", "channel": "varchar", "delivery_date": "date", "rule": "varchar",
+    "severity": "varchar", "subject": "varchar", "rows_concerned": "bigint", "observed": "varchar",
 }  # fmt: skip
 BY_EVENT, COUNTED = ("feedback", "activity"), "counted_decisions"
 ABOUT_DECISIONS = ("audit_labels", "appeals")
@@ -264,7 +273,7 @@ def _listed(files: Sequence[Path]) -> str:
 def write_deliveries(
     path: Path, fresh: Sequence[Manifest], gone: Sequence[Key], *, anew: bool
 ) -> None:
-    """Write what became of deliveries, and of every rule of them, as two tables.
+    """Write what became of deliveries, of their files and rules, and what rules found, as tables.
 
     Args:
         path: The warehouse.
@@ -272,34 +281,55 @@ def write_deliveries(
         gone: The keys of deliveries that are no more.
         anew: Whether to forget what the tables say.
     """
-    deliveries = [
-        [*(getattr(m, name) for name in DELIVERIES if name != "decision_days"),
-         len(m.decision_days)]
-        for m in fresh
-    ]  # fmt: skip
-    rules = [
-        (m.feed, m.channel, m.delivery_date, *(getattr(rule, name) for name in RULE))
-        for m in fresh
-        for rule in m.rules
-    ]
-    keys = [(m.feed, m.channel, m.delivery_date.isoformat()) for m in fresh] + [*gone]
-    said = pd.DataFrame(keys, columns=["feed", "channel", "delivery_date"], dtype=str)
+    keys = [m.key for m in fresh] + [*gone]
     with connect(path) as connection:
-        connection.register("said", said)
-        for table, typed, rows in (
-            ("lake.deliveries", DELIVERIES, deliveries),
-            ("lake.delivery_rules", DELIVERY_RULES, rules),
-        ):
+        connection.register(
+            "said", pd.DataFrame(keys, columns=["feed", "channel", "delivery_date"], dtype=str)
+        )
+        for table, (typed, rows) in _delivery_rows(fresh).items():
             columns = ", ".join(f"{name} {kind}" for name, kind in typed.items())
             create = "create or replace table" if anew else "create table if not exists"
-            connection.execute(f"{create} {table} ({columns})")
+            connection.execute(f"{create} lake.{table} ({columns})")
             connection.execute(
-                f"delete from {table} using said where {table}.feed = said.feed"
-                f" and {table}.channel = said.channel"
-                f" and {table}.delivery_date = said.delivery_date::date"
+                f"delete from lake.{table} t using said where t.feed = said.feed"
+                " and t.channel = said.channel and t.delivery_date = said.delivery_date::date"
             )
             connection.register("given", pd.DataFrame(rows, columns=list(typed)))
             # Typed here, or a column without a value would have no type at all.
             casts = ", ".join(f"cast({name} as {kind})" for name, kind in typed.items())
-            connection.execute(f"insert into {table} select {casts} from given")
+            connection.execute(f"insert into lake.{table} select {casts} from given")
             connection.unregister("given")
+
+
+def _delivery_rows(
+    fresh: Sequence[Manifest],
+) -> dict[str, tuple[dict[str, str], list[Sequence[object]]]]:
+    """Return the columns and rows of each table about deliveries."""
+    computed = ("decision_days", "release_reason")
+    deliveries: list[Sequence[object]] = [
+        [*(getattr(m, name) for name in DELIVERIES if name not in computed),
+         len(m.decision_days), m.released.reason if m.released else None]
+        for m in fresh
+    ]  # fmt: skip
+    rules: list[Sequence[object]] = [
+        (m.feed, m.channel, m.delivery_date, *(getattr(rule, name) for name in RULE))
+        for m in fresh
+        for rule in m.rules
+    ]
+    files: list[Sequence[object]] = [
+        (e.sha256, e.path, m.feed, m.channel, m.delivery_date, e.bytes, e.rows, e.outcome,
+         e.seen_at.astimezone(dt.UTC).replace(tzinfo=None), e.run_id)
+        for m in fresh
+        for e in m.ledger
+    ]  # fmt: skip
+    findings: list[Sequence[object]] = [
+        (m.feed, m.channel, m.delivery_date, f.rule, f.severity, f.subject, f.rows, f.observed)
+        for m in fresh
+        for f in m.findings
+    ]
+    return {
+        "deliveries": (DELIVERIES, deliveries),
+        "delivery_rules": (DELIVERY_RULES, rules),
+        "delivery_findings": (DELIVERY_FINDINGS, findings),
+        "delivered_files": (DELIVERED_FILES, files),
+    }

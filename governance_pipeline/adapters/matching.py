@@ -27,7 +27,10 @@ BY_ITEM = """
         on k.decision_id is null and d.item_id = k.item_id and d.policy = k.policy
         and d.channel = k.delivery_channel and d.decision_date <= k.labelled_at::date
 """
-FOUND = "delete from waiting where (id, decision_id) in (select (id, decision_id) from hits)"
+FOUND = """
+    delete from waiting where decision_id is not null
+        and (id, decision_id) in (select (id, decision_id) from hits)
+"""
 TOUCHED = """
     select k.part, list(distinct h.decision_date) filter (h.decision_date is not null),
         count(distinct k.id) filter (h.id is null and k.id >= 0)

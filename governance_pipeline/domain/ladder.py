@@ -48,7 +48,8 @@ def wakenings(state: Escalation, desk: Desk, now: dt.datetime | None) -> Iterato
             pause_ends_at(state, desk),
             Resume(actor=PIPELINE, reason="a pause may not last longer"),
         )
-    if state.statutory_due and state.urgency != "U1":
+    is_owed = any(clock.is_running and clock.kind == "resolve" for clock in state.clocks.values())
+    if state.statutory_due and state.urgency != "U1" and is_owed:
         near = state.statutory_due - span(desk.policy.urgency.statutory_within).time
         reason = f"the statutory cap of {state.finding.statutory} is near"
         yield Wakening(near, Hasten(actor=PIPELINE, reason=reason, urgency="U1"))

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import duckdb
 
-from governance_pipeline.adapters import enrichment, lake, manifests, verdicts
+from governance_pipeline.adapters import enrichment, lake, ledger, manifests, set_rules, verdicts
 from governance_pipeline.adapters.batch import Batch, Partition
-from governance_pipeline.adapters.manifests import Manifest, RuleResult, SourceFile
+from governance_pipeline.adapters.drift import retyped
+from governance_pipeline.adapters.extras import write_extras
+from governance_pipeline.adapters.ledger import SourceFile
+from governance_pipeline.adapters.manifests import Manifest, RuleResult
 from governance_pipeline.adapters.matching import touched_days
 from governance_pipeline.adapters.registry_store import applied_hash
 from governance_pipeline.adapters.suites import Suite
@@ -21,7 +24,10 @@ def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> li
     """Write every table of the staged partitions and commit their manifests."""
     for key, partition in batch.partitions.items():
         verdict = batch.verdicts.get(key, Verdict())
-        if not partition.refusals and verdict.bad_rows > batch.suite.max_bad_share * verdict.rows:
+        partition.refusals += retyped(
+            connection, batch.suite, key, verdict.failed, partition.columns, partition.earlier
+        )
+        if not partition.refusals and batch.suite.is_too_bad(verdict.bad_rows, verdict.rows):
             partition.refusals.append(
                 f"{verdict.bad_rows} of {verdict.rows} rows break critical rules, more than"
                 f" {batch.suite.max_bad_share:.0%}; mend the file and deliver it again"
@@ -32,7 +38,7 @@ def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> li
     if batch.has_rows:
         verdicts.refuse(connection, refused)
         written = _write(connection, batch)
-        touched = touched_days(connection, batch.feed, batch.paths.lake)
+        touched = touched_days(connection, batch.feed, batch.paths.lake, batch.partitions.values())
     rows = _rows_per_file(connection, batch)
     quarantined = _quarantined(connection, batch)
     made = []
@@ -58,7 +64,8 @@ def _write(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[str, dic
     written = {
         "quarantine": lake.write_partitions(
             connection, verdicts.quarantine_sql(feed), lake.QUARANTINE, folder / "quarantine"
-        )
+        ),
+        "extra": write_extras(connection, batch),
     }
     turned_away = connection.execute("select 1 from turned_away limit 1").fetchone()
     kept = "select * from staged anti join turned_away using (id)"
@@ -155,8 +162,17 @@ def _manifest(
         days = sorted({*days, *before.decision_days})
         if refusal:  # what was accepted before stays what everybody reads
             files = {**before.files, "quarantine": files["quarantine"]}
-    known = list(batch.feed.columns)
-    extra = {c for f in partition.files if f.source is None for c in batch.files[f.number].columns}
+    now = dt.datetime.now(dt.UTC)
+    sources = [
+        SourceFile(
+            path=file.name,
+            sha256=file.sha256,
+            bytes=file.bytes,
+            rows=rows.get((partition.part, file.number), 0),
+            version=file.version,
+        )
+        for file in partition.files
+    ]
     return Manifest(
         feed=batch.feed.name,
         channel=partition.channel,
@@ -169,22 +185,29 @@ def _manifest(
         pending_rows=waiting,
         decision_days=list(days),
         files=files,
-        sources=[
-            SourceFile(
-                path=file.name,
-                sha256=file.sha256,
-                bytes=file.bytes,
-                rows=rows.get((partition.part, file.number), 0),
-            )
-            for file in partition.files
+        sources=sources,
+        ledger=ledger.written(
+            before.ledger if before else [],
+            sources,
+            refused=refusal is not None,
+            seen_at=now,
+            run_id=batch.run_id,
+        ),
+        rules=[
+            *_rule_results(batch.suite, verdict),
+            *set_rules.results(batch, (partition.channel, partition.day)),
         ],
-        rules=_rule_results(batch.suite, verdict),
+        findings=batch.findings.get((partition.channel, partition.day), []),
+        statistics=batch.statistics.get((partition.channel, partition.day)),
+        released=batch.released.get((partition.channel, partition.day)),
         refusal=refusal,
-        extra_columns=sorted(name for name in extra if name.lower() not in known),
+        columns=partition.columns,
+        extra_columns=partition.extra(batch.feed),
+        drift=partition.drift(batch.feed),
         suite_hash=batch.declared(partition.files),
         plan_hash=batch.plan_of(partition),
         registry_hash=applied_hash(batch.paths.lake),
-        committed_at=dt.datetime.now(dt.UTC),
+        committed_at=now,
         run_id=batch.run_id,
     )
 

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    pre_hook="{{ forget_decision_days() }}"
+    pre_hook="{{ forget_decided_days() }}"
 ) }}
 
 with
@@ -10,31 +10,36 @@ actioned as (
 
     select * from {{ ref('stg_actioned_decisions') }}
 
-    where {{ in_decision_days('decision_date') }}
+    where {{ in_decided_days('decision_date') }}
 
 ),
 
-ranked as (
+contested as (
 
+    select * from {{ ref('int_contested_decisions') }}
+
+),
+
+standing as (
+
+    -- A decision spoken of by several deliveries fired if the latest of them says so.
     select
-        *,
-        row_number() over (
-            partition by channel, decision_id order by delivery_date desc
-        ) as recency
+        actioned.decision_id,
+        actioned.channel,
+        actioned.decision_date,
+        actioned.strategy_id,
+        actioned.version,
+        actioned.environment,
+        actioned.action
 
     from actioned
+    left join contested
+        on
+            actioned.channel = contested.channel
+            and actioned.decision_id = contested.decision_id
 
-),
-
-latest as (
-
-    select
-        decision_id, channel, decision_date, strategy_id, version, environment, action
-
-    from ranked
-
-    where recency = 1
+    where contested.decision_id is null or contested.delivery_date = actioned.delivery_date
 
 )
 
-select * from latest
+select * from standing

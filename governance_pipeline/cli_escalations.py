@@ -48,9 +48,9 @@ def list_(
     from governance_pipeline import show_escalations as show
 
     with _desk(settings) as (store, desk):
-        rows = store.summaries(everything=everything)
-    kept = [row for row in rows if team in (None, row["owner_team"])]
-    show.queue(kept, desk, _now(), limit=limit, as_json=as_json)
+        columns = () if as_json else show.QUEUED
+        rows = store.summaries(columns, everything=everything, team=team)
+    show.queue(rows, desk, _now(), limit=limit, as_json=as_json)
 
 
 @escalations.command("show")

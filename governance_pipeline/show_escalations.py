@@ -26,6 +26,11 @@ from governance_pipeline.domain.fingerprints import Match
 WIDTH = 100
 STYLE = {"P1": "bold red", "P2": "red", "P3": "yellow", "P4": ""}
 TIMELINE = 14
+QUEUED = (
+    "escalation_id", "is_open", "priority", "status", "owner_team", "title", "due_at",
+    "due_calendar",
+)  # fmt: skip
+"""What the queue is shown by."""
 
 
 def queue(
@@ -36,7 +41,8 @@ def queue(
 
     def turn(row: Mapping[str, Any]) -> tuple[bool, str, dt.timedelta, str]:
         time = left[row["escalation_id"]]
-        return not row["is_open"], row["priority"], time or dt.timedelta.max, row["escalation_id"]
+        waits = dt.timedelta.max if time is None else time
+        return not row["is_open"], row["priority"], waits, row["escalation_id"]
 
     ordered = sorted(rows, key=turn)
     if as_json:

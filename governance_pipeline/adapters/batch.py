@@ -39,6 +39,9 @@ class Batch:
     files: dict[int, DeliveredFile] = field(default_factory=dict)
     verdicts: dict[Key, Verdict] = field(default_factory=dict)
     current_plan: str | None = None
+    has_rows: bool = False
+    copied: dict[int, list[Path]] = field(default_factory=dict)
+    last_days: dict[str, dt.date] = field(default_factory=dict)
 
     @property
     def database(self) -> Path:
@@ -55,6 +58,10 @@ class Batch:
         if not sources:
             return self.suite.suite_hash
         return hashlib.sha256("\n".join([self.suite.suite_hash, *sources]).encode()).hexdigest()
+
+    def part_of(self, file: DeliveredFile) -> int | None:
+        """Return the number of a file's partition, or None if its rows date themselves."""
+        return None if file.day is None else self.partitions[file.channel, file.day].part
 
     def to_read(self) -> list[DeliveredFile]:
         """Return the files to read: of files that are alike within a delivery only the first."""

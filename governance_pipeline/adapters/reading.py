@@ -1,7 +1,8 @@
 """Looking at delivered files: their bytes, their form, their columns, and the SQL that reads them.
 
-Every form becomes rows of text or of Parquet's types plus one column `_origin`: the path, the text
-of a line that is no row, and the row whole. Nothing here decides whether a row is good.
+Every form becomes rows of text or of Parquet's types plus one column `_origin`: the place of its
+file among those read, the text of a line that is no row, and the row whole. Nothing here decides
+whether a row is good.
 """
 
 import csv
@@ -102,16 +103,17 @@ def raw_sql(files: Sequence[DeliveredFile]) -> str:
     whole = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in first.columns)
     names = ", ".join(quoted(name) for name in first.columns)
     if first.form == "parquet":
-        rows = "read_parquet($paths, filename = '_path')"
+        rows = "read_parquet($paths)"
     else:
         rows = (
             f"read_csv($paths, columns = {_text_columns(first.columns)}, header = true,"
             f" delim = '{first.delimiter}', quote = '\"', escape = '\"', auto_detect = false,"
-            f" filename = '_path', store_rejects = true, max_line_size = {LONGEST_LINE})"
+            f" store_rejects = true, max_line_size = {LONGEST_LINE})"
         )
     return (
-        "select struct_pack(path := _path, row_number := null::bigint, unreadable := null::varchar,"
-        f" whole := struct_pack({whole})) as _origin, {names} from {rows}"
+        "select struct_pack(file := file_index, row_number := null::bigint,"
+        f" unreadable := null::varchar, whole := struct_pack({whole})) as _origin, {names}"
+        f" from {rows}"
     )
 
 
@@ -125,18 +127,18 @@ def _json_sql(columns: Sequence[str]) -> str:
     names = ", ".join(f"row.{quoted(name)} as {quoted(name)}" for name in columns)
     # Line by line, because the JSON reader either stops at a broken line or forgets it.
     return f"""
-    select struct_pack(path := _path, row_number := null::bigint,
+    select struct_pack(file := file_index, row_number := null::bigint,
         unreadable := case when not is_object then line end, whole := line) as _origin, {names}
     from (
-        select _path, line, is_object,
+        select file_index, line, is_object,
             json_transform(case when is_object then line else '{{}}' end::json, '{shape}') as row
         from (
-            select _path, line,
+            select file_index, line,
                 coalesce(json_type(case when json_valid(line) then line end), '') = 'OBJECT'
                     as is_object
             from read_csv($paths, columns = {{'line': 'varchar'}}, header = false,
                 delim = '{SEPARATOR}', quote = '', escape = '', auto_detect = false,
-                filename = '_path', store_rejects = true, max_line_size = {LONGEST_LINE})
+                store_rejects = true, max_line_size = {LONGEST_LINE})
             where trim(line) <> ''
         )
     )"""

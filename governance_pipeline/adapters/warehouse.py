@@ -14,6 +14,7 @@ import pyarrow as pa
 from governance_pipeline.adapters import manifests
 from governance_pipeline.adapters.manifests import Manifest
 from governance_pipeline.adapters.registry_store import applied_folder
+from governance_pipeline.adapters.sql import literal
 from governance_pipeline.errors import LockedError, WarehouseError
 from governance_pipeline.feeds import FEEDS, THIN
 
@@ -96,7 +97,7 @@ def prepare_sources(
         connection.execute("create schema if not exists lake")
         shared = {m.token for m in manifests.contested(found, wanted)}
         alone = [m for m in found if m.token not in shared]
-        for table in (*FEEDS, *THIN):
+        for table in (*(feed for feed in FEEDS if feed != "decisions"), *THIN):
             kept = found if table == "actioned_decisions" else alone
             if table in ABOUT_DECISIONS:
                 files = manifests.files_of(lake, manifests.speaking_of(found, wanted), table)
@@ -106,10 +107,11 @@ def prepare_sources(
         _view(connection, "recent_audit_labels", _recent_labels(lake, found))
         every = manifests.files_of(lake, found, "audit_labels")
         _view(connection, "every_audit_label", [lake / "empty" / "audit_labels.parquet", *every])
-        for table in ("decisions", "sampled_decisions"):
-            files = manifests.files_of(lake, [m for m in found if m.token in shared], table, wanted)
-            empty = lake / "empty" / f"{table}.parquet"
-            _view(connection, f"contested_{table}", [empty, *files])
+        contested = [m for m in found if m.token in shared and wanted.intersection(m.decision_days)]
+        files = manifests.files_of(lake, contested, "sampled_decisions")
+        empty = lake / "empty" / "sampled_decisions.parquet"
+        _view(connection, "contested_sampled_decisions", [empty, *files])
+        _contested_view(connection, lake, contested)
         for table in REGISTER:
             _view(connection, table, [register / f"{table}.parquet"])
         _deliveries(connection, found)
@@ -118,6 +120,40 @@ def prepare_sources(
         evidence_key = hashlib.sha256(f"evidence {secret}".encode()).hexdigest()
         connection.execute("create or replace table lake.evidence_key (evidence_key varchar)")
         connection.execute("insert into lake.evidence_key values ($key)", {"key": evidence_key})
+
+
+def _contested_view(
+    connection: duckdb.DuckDBPyConnection, lake: Path, contested: Sequence[Manifest]
+) -> None:
+    """Show what contested deliveries count by together with whom and when each row is about."""
+    accepted = [
+        (m.channel, m.delivery_date, at, lake / name)
+        for m in contested
+        for at, name in enumerate(m.files.get("accepted", []))
+    ]
+    places = pd.DataFrame(
+        [(n, *place[:-1]) for n, place in enumerate(accepted, 1)],
+        columns=["number", "channel", "delivery_date", "accepted_file"],
+    )
+    connection.register("given", places)
+    connection.execute(
+        "create or replace table lake.contested_files as select number::bigint as number,"
+        " channel::varchar as channel, delivery_date::date as delivery_date,"
+        " accepted_file::integer as accepted_file from given"
+    )
+    connection.unregister("given")
+    listed = _listed([lake / "empty" / "decisions.parquet", *(place[-1] for place in accepted)])
+    counted = manifests.files_of(lake, contested, "counted_decisions")
+    counted_sql = _listed([lake / "empty" / "counted_decisions.parquet", *counted])
+    connection.execute(
+        "create or replace view lake.contested_decisions as"
+        " select c.*, d.decision_id, d.decided_at, d.item_id"
+        f" from (select *, file_index, file_row_number from read_parquet({listed})) d"
+        " join lake.contested_files f on f.number = d.file_index"
+        f" join read_parquet({counted_sql}) c on c.channel = f.channel"
+        " and c.delivery_date = f.delivery_date and c.accepted_file = f.accepted_file"
+        " and c.place = d.file_row_number"
+    )
 
 
 def _recent_labels(lake: Path, found: Sequence[Manifest]) -> list[Path]:
@@ -194,10 +230,13 @@ def has_table(path: Path, table: str) -> bool:
 
 
 def _view(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path]) -> None:
-    listed = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
     connection.execute(
-        f"create or replace view lake.{table} as select * from read_parquet([{listed}])"
+        f"create or replace view lake.{table} as select * from read_parquet({_listed(files)})"
     )
+
+
+def _listed(files: Sequence[Path]) -> str:
+    return f"[{', '.join(map(literal, files))}]"
 
 
 def _days(connection: duckdb.DuckDBPyConnection, days: Sequence[dt.date]) -> None:

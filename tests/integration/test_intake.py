@@ -347,13 +347,13 @@ def test_bins_strata_units_and_strangers(paths: Paths) -> None:
     ]
     deliver(paths, "a.csv", as_csv(rows))
     take_in(paths)
-    columns = "decision_id, score_bin, fine_bin, stratum, is_unit, policy, audit_probability"
+    columns = "decision_id, score_bin, fine_bin, stratum, is_unit, audit_probability"
     assert rows_in(paths, "decisions", columns) == [
-        ("d1", 1, 4, "unfired/1", False, "health_claims", 0.5),
-        ("d2", 4, 16, "fired/4", True, "health_claims", 0.5),
-        ("d3", -1, -1, "unfired/-1", True, "health_claims", 0.5),
-        ("d4", 4, 19, "fired/4", True, None, None),
-        ("d5", 0, 1, "unfired/0", True, "health_claims", None),
+        ("d1", 1, 4, "unfired/1", False, 0.5),
+        ("d2", 4, 16, "fired/4", True, 0.5),
+        ("d3", -1, -1, "unfired/-1", True, 0.5),
+        ("d4", 4, 19, "fired/4", True, None),
+        ("d5", 0, 1, "unfired/0", True, None),
     ]
     fired = rows_in(paths, "actioned_decisions", "decision_id")
     assert fired == [("d2",), ("d4",)]

@@ -26,6 +26,7 @@ PUBLISHED_MARTS = (
     "data_quality_days",
     "data_quality_rules",
     "deliveries_ledger",
+    "data_quality_findings",
 )
 JUDGED = (
     "strategy_accuracy",

@@ -1,6 +1,6 @@
 """What intake adds to an accepted decision: its bins, its stratum, its unit and the audit draw."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -109,7 +109,6 @@ from (select decision_id, file_index, file_row_number from read_parquet($accepte
 join read_parquet($counted) c on c.accepted_file = d.file_index and c.place = d.file_row_number
 where c.audit_probability is not null
 """
-MANY_ROWS = 100_000  # from here on a delivery is written by statements of its own
 
 
 def write(
@@ -126,7 +125,8 @@ def write(
     if not accepted:
         return written
     _prepare(connection, batch)
-    for parts in _together(batch, accepted):
+    rows = {batch.partitions[key].part: verdict.rows for key, verdict in batch.verdicts.items()}
+    for parts in lake.together({part: rows[part] for part in accepted}):
         only = parts[0] if len(parts) == 1 else None
         _show(connection, {part: accepted[part] for part in parts})
         _look_around(connection, batch, parts)
@@ -141,16 +141,6 @@ def write(
             if table == "counted_decisions":
                 _show_counted(connection, own, parts)
     return written
-
-
-def _together(batch: Batch, accepted: Mapping[int, Sequence[Path]]) -> Iterator[list[int]]:
-    """Give the large deliveries one by one, then all others together."""
-    rows = {batch.partitions[key].part: verdict.rows for key, verdict in batch.verdicts.items()}
-    large = [part for part in accepted if rows[part] >= MANY_ROWS]
-    yield from ([part] for part in large)
-    small = [part for part in accepted if rows[part] < MANY_ROWS]
-    if small:
-        yield small
 
 
 def _show(connection: duckdb.DuckDBPyConnection, accepted: Mapping[int, Sequence[Path]]) -> None:
@@ -179,7 +169,7 @@ def _show(connection: duckdb.DuckDBPyConnection, accepted: Mapping[int, Sequence
 def _show_counted(
     connection: duckdb.DuckDBPyConnection, own: Mapping[int, Sequence[Path]], parts: Sequence[int]
 ) -> None:
-    files = [file for part in parts for file in own[part]]
+    files = [file for part in parts for file in own.get(part, ())]
     connection.execute(
         "create or replace view counted as select * from read_parquet("
         f"[{', '.join(map(literal, files))}], hive_partitioning = true)"

@@ -6,18 +6,19 @@ a partition real is the rename of its manifest, last.
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 import duckdb
 
-from governance_pipeline.adapters import expectations, lake, manifests, verdicts
+from governance_pipeline.adapters import expectations, lake, ledger, manifests, set_rules, verdicts
 from governance_pipeline.adapters.batch import Batch, Partition
 from governance_pipeline.adapters.committing import commit_partitions
-from governance_pipeline.adapters.landing import Delivery, Source, discover
-from governance_pipeline.adapters.manifests import Manifest
+from governance_pipeline.adapters.landing import Delivery, Source, discover, form_of
+from governance_pipeline.adapters.ledger import SourceFile
+from governance_pipeline.adapters.manifests import Manifest, Release
 from governance_pipeline.adapters.plans import keep_current_plan
 from governance_pipeline.adapters.reading import DeliveredFile, fingerprint, look_at
 from governance_pipeline.adapters.staging import stage
@@ -40,6 +41,7 @@ def intake_range(
     memory_limit: str = "1GB",
     threads: int = 2,
     suites: Path = EXPECTATIONS,
+    only: Mapping[Key, Release | None] | None = None,
 ) -> list[Manifest]:
     """Take in what was delivered of a feed within a range of days, and commit each partition.
 
@@ -57,6 +59,8 @@ def intake_range(
         memory_limit: DuckDB's, e.g. "1GB".
         threads: How many DuckDB may use.
         suites: Folder of the suites, one `<feed>.yaml` each.
+        only: Look at these deliveries alone; one with a release is taken in again even if nothing
+            changed, whatever the rules say that it names.
 
     Returns:
         The manifests of the range's deliveries, new and left alone, by channel and day.
@@ -70,7 +74,11 @@ def intake_range(
     found = discover(feed, channels, days, paths.landing, sources)
     with lake.scratch(paths.lake) as folder:
         batch = Batch(FEEDS[feed], load_suite(suites / f"{feed}.yaml"), paths, folder, run_id)
-        kept = _plan(batch, found, channels, days)
+        keys = [(channel, day) for channel in channels for day in days]
+        if only is not None:
+            keys = [key for key in keys if key in only]
+            batch.released = {key: release for key, release in only.items() if release}
+        kept = _plan(batch, found, keys)
         if batch.partitions:
             progress(
                 f"{feed}: reading {len(batch.files)} files of {len(batch.partitions)} deliveries"
@@ -83,9 +91,7 @@ def intake_range(
     return sorted(kept, key=lambda m: (m.channel, m.delivery_date))
 
 
-def _plan(
-    batch: Batch, found: Sequence[Delivery], channels: Sequence[str], days: Sequence[dt.date]
-) -> list[Manifest]:
+def _plan(batch: Batch, found: Sequence[Delivery], keys: Sequence[Key]) -> list[Manifest]:
     """Note in `batch` what is new or changed; return the manifests of what is neither."""
     numbers = count(1)
     delivered: dict[Key, list[DeliveredFile]] = defaultdict(list)
@@ -93,14 +99,15 @@ def _plan(
         files = [
             fingerprint(next(numbers), file, delivery, batch.paths.root) for file in delivery.files
         ]
-        for day in days if delivery.day is None else [delivery.day]:
+        for day in sorted({day for _, day in keys}) if delivery.day is None else [delivery.day]:
             delivered[delivery.channel, day] += files
     unchanged = []
-    for key in [(channel, day) for channel in channels for day in days]:
+    for key in keys:
         before = manifests.read(batch.paths.lake, batch.feed.name, *key)
         now = delivered.get(key)
-        if before is not None and (now is None or _is_same(batch, before, now)):
-            unchanged.append(before)
+        is_same = now is None or (key not in batch.released and _is_same(batch, before, now))
+        if before is not None and is_same:
+            unchanged.append(_noted(batch, before, now or []))
         elif now is not None:
             batch.partitions[key] = Partition(len(batch.partitions), *key, now, before)
     needed = {file.number: file for p in batch.partitions.values() for file in p.files}
@@ -108,10 +115,26 @@ def _plan(
     return unchanged
 
 
-def _is_same(batch: Batch, before: Manifest, files: Sequence[DeliveredFile]) -> bool:
-    known = sorted((source.path, source.sha256) for source in before.sources)
-    now = sorted((file.name, file.sha256) for file in files)
+def _is_same(batch: Batch, before: Manifest | None, files: Sequence[DeliveredFile]) -> bool:
+    if before is None:
+        return False
+    known = {(source.sha256, form_of(Path(source.path))) for source in before.sources}
+    now = {(file.sha256, form_of(file.path)) for file in files}
     return known == now and before.suite_hash == batch.declared(files)
+
+
+def _noted(batch: Batch, before: Manifest, files: Sequence[DeliveredFile]) -> Manifest:
+    """Return a manifest whose bytes came again, with the names that are new in its ledger."""
+    again = [SourceFile(path=file.name, sha256=file.sha256, bytes=file.bytes) for file in files]
+    known = {(entry.path, entry.sha256) for entry in before.ledger}
+    if known.issuperset((file.path, file.sha256) for file in again):
+        return before
+    entries = ledger.noted(
+        before.ledger, again, seen_at=dt.datetime.now(dt.UTC), run_id=batch.run_id
+    )
+    noted = before.model_copy(update={"ledger": entries})
+    manifests.commit(batch.paths.lake, noted)
+    return noted
 
 
 def _take_in(batch: Batch, config: dict[str, str]) -> list[Manifest]:
@@ -125,6 +148,9 @@ def _take_in(batch: Batch, config: dict[str, str]) -> list[Manifest]:
     with _opened(batch, config) as connection:
         if batch.has_rows:
             batch.verdicts = verdicts.judge(connection, batch.feed, batch.suite, validated)
+        set_rules.observe(connection, batch)
+    set_rules.judge(batch, config)
+    with _opened(batch, config) as connection:
         return commit_partitions(connection, batch)
 
 

@@ -110,7 +110,6 @@ from (select decision_id, file_index, file_row_number from read_parquet($accepte
 join read_parquet($counted) c on c.accepted_file = d.file_index and c.place = d.file_row_number
 where c.audit_probability is not null
 """
-MANY_ROWS = 100_000  # from here on a delivery is written by statements of its own
 
 
 def write(
@@ -163,10 +162,7 @@ def _together(
     """Give those that repeat no day of one before, the large one by one, all others together."""
     rows = {batch.partitions[key].part: verdict.rows for key, verdict in batch.verdicts.items()}
     for layer in earlier_draws.layers(partitions, days):
-        yield from ([part] for part in layer if rows[part] >= MANY_ROWS)
-        small = [part for part in layer if rows[part] < MANY_ROWS]
-        if small:
-            yield small
+        yield from lake.together({part: rows[part] for part in layer})
 
 
 def _show(connection: duckdb.DuckDBPyConnection, accepted: Mapping[int, Sequence[Path]]) -> None:
@@ -195,7 +191,7 @@ def _show(connection: duckdb.DuckDBPyConnection, accepted: Mapping[int, Sequence
 def _show_counted(
     connection: duckdb.DuckDBPyConnection, own: Mapping[int, Sequence[Path]], parts: Sequence[int]
 ) -> None:
-    files = [file for part in parts for file in own[part]]
+    files = [file for part in parts for file in own.get(part, ())]
     connection.execute(
         "create or replace view counted as select * from read_parquet("
         f"[{', '.join(map(literal, files))}], hive_partitioning = true)"

@@ -34,11 +34,10 @@ def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> li
             )
     refused = {key for key, partition in batch.partitions.items() if partition.refusals}
     written: dict[str, dict[int, list[Path]]] = {"accepted": {}, "quarantine": {}}
-    touched: dict[int, tuple[list[dt.date], int]] = {}
     if batch.has_rows:
         verdicts.refuse(connection, refused)
         written = _write(connection, batch)
-        touched = touched_days(connection, batch.feed, batch.paths.lake, batch.partitions.values())
+    touched = touched_days(connection, batch)
     rows = _rows_per_file(connection, batch)
     quarantined = _quarantined(connection, batch)
     made = []
@@ -76,11 +75,14 @@ def _write(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[str, dic
             connection, "select * from kept", columns, folder / "accepted"
         )
         return written
-    accepted = _spared(connection, batch)
-    if len(accepted) < len(batch.verdicts):
-        listed = ", ".join(map(str, accepted)) or "null"
-        others = f"select * from kept where coalesce(part not in ({listed}), true)"
-        accepted |= lake.write_partitions(connection, others, columns, folder / "accepted")
+    rows = {batch.partitions[key].part: verdict.rows for key, verdict in batch.verdicts.items()}
+    accepted = {part: own for part, own in _spared(connection, batch).items() if part in rows}
+    others = [part for part in rows if part not in accepted]
+    for parts in lake.together({part: rows[part] for part in others}):
+        accepted |= lake.write_partitions(
+            connection, f"select * from kept where part in ({', '.join(map(str, parts))})", columns,
+            folder / "accepted", parts[0] if len(parts) == 1 else None,
+        )  # fmt: skip
     return {**written, "accepted": accepted, **enrichment.write(connection, batch, accepted)}
 
 
@@ -90,7 +92,7 @@ def _spared(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[int, li
         "select distinct part from staged semi join turned_away using (id)"
     ).fetchall()
     touched = {part for (part,) in found}
-    return {part: files for part, files in batch.copied.items() if part not in touched}
+    return {part: files for part, files in batch.whole.items() if part not in touched}
 
 
 def _rows_per_file(

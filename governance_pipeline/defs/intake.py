@@ -10,6 +10,7 @@ from governance_pipeline.adapters import registry_store
 from governance_pipeline.adapters.intake import intake_range
 from governance_pipeline.adapters.landing import load_sources
 from governance_pipeline.adapters.manifests import Manifest
+from governance_pipeline.adapters.warehouse import ABOUT_DECISIONS
 from governance_pipeline.defs.resources import Home
 from governance_pipeline.feeds import CHANNELS, FEEDS
 from governance_pipeline.progress import say
@@ -17,7 +18,7 @@ from governance_pipeline.progress import say
 CHECKS = {
     "rows_are_accounted_for": "Every delivered row was accepted or is in the quarantine.",
     "critical_rules_hold": "No delivery was refused and no row broke a critical rule.",
-    "warning_rules_hold": "No row broke a rule that lets it pass.",
+    "warning_rules_hold": "No row and no delivery broke a rule that lets it pass.",
 }
 DAYS_SHOWN = 30
 
@@ -27,6 +28,11 @@ def accepted_keys(feed: str) -> list[dg.AssetKey]:
     if feed == "decisions":
         return [dg.AssetKey(["accepted", channel, "decisions"]) for channel in CHANNELS]
     return [dg.AssetKey(["accepted", feed])]
+
+
+def _spoken_of(feed: str) -> list[dg.AssetKey]:
+    """Return what a feed speaks of, and is taken in after: what of it still waits is then known."""
+    return accepted_keys("decisions") if feed in ABOUT_DECISIONS else []
 
 
 def delivered_specs() -> list[dg.AssetSpec]:
@@ -58,7 +64,11 @@ def _feed_asset(feed: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asset
             dg.AssetSpec(
                 key,
                 group_name="quality",
-                deps=[dg.AssetKey(["delivered", *key.path[1:]]), dg.AssetKey("registry")],
+                deps=[
+                    dg.AssetKey(["delivered", *key.path[1:]]),
+                    dg.AssetKey("registry"),
+                    *_spoken_of(feed),
+                ],
                 partitions_def=partitions,
                 description=f"The {feed} that hold what expectations/{feed}.yaml asks of them.",
                 owners=["team:data_platform"],
@@ -176,19 +186,22 @@ def _check_results(key: dg.AssetKey, outcomes: Sequence[Manifest]) -> Iterator[d
             "suite": ", ".join(sorted({o.suite_hash[:12] for o in outcomes})),
         },
     )
-    warned = _broken_rules(outcomes, "warning")
+    warned, found = _broken_rules(outcomes, "warning"), _broken_rules(outcomes, "finding")
     yield dg.AssetCheckResult(
         asset_key=key,
         check_name="warning_rules_hold",
-        passed=not warned,
+        passed=not warned and not found,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"rows": dg.MetadataValue.md(_listed(warned))},
+        metadata={
+            "warnings": dg.MetadataValue.md(_listed(warned)),
+            "findings": dg.MetadataValue.md(_listed(found)),
+        },
     )
 
 
 def _broken_rules(outcomes: Sequence[Manifest], severity: str) -> list[str]:
     return [
-        f"{o.channel} {o.delivery_date}: `{rule.rule}` failed for {rule.failed_rows} rows"
+        f"{o.channel} {o.delivery_date}: `{rule.rule}`: {rule.observed}"
         for o in outcomes
         for rule in o.rules
         if rule.severity == severity and not rule.passed

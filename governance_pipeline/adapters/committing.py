@@ -7,9 +7,10 @@ from pathlib import Path
 
 import duckdb
 
-from governance_pipeline.adapters import enrichment, lake, manifests, set_rules, verdicts
+from governance_pipeline.adapters import enrichment, lake, ledger, manifests, set_rules, verdicts
 from governance_pipeline.adapters.batch import Batch, Partition
-from governance_pipeline.adapters.manifests import Manifest, RuleResult, SourceFile
+from governance_pipeline.adapters.ledger import SourceFile
+from governance_pipeline.adapters.manifests import Manifest, RuleResult
 from governance_pipeline.adapters.matching import touched_days
 from governance_pipeline.adapters.registry_store import applied_hash
 from governance_pipeline.adapters.suites import Suite
@@ -32,7 +33,7 @@ def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> li
     if batch.has_rows:
         verdicts.refuse(connection, refused)
         written = _write(connection, batch)
-        touched = touched_days(connection, batch.feed, batch.paths.lake)
+        touched = touched_days(connection, batch.feed, batch.paths.lake, batch.partitions.values())
     rows = _rows_per_file(connection, batch)
     quarantined = _quarantined(connection, batch)
     made = []
@@ -155,6 +156,16 @@ def _manifest(
         days = sorted({*days, *before.decision_days})
         if refusal:  # what was accepted before stays what everybody reads
             files = {**before.files, "quarantine": files["quarantine"]}
+    now = dt.datetime.now(dt.UTC)
+    sources = [
+        SourceFile(
+            path=file.name,
+            sha256=file.sha256,
+            bytes=file.bytes,
+            rows=rows.get((partition.part, file.number), 0),
+        )
+        for file in partition.files
+    ]
     known = list(batch.feed.columns)
     extra = {c for f in partition.files if f.source is None for c in batch.files[f.number].columns}
     return Manifest(
@@ -169,15 +180,14 @@ def _manifest(
         pending_rows=waiting,
         decision_days=list(days),
         files=files,
-        sources=[
-            SourceFile(
-                path=file.name,
-                sha256=file.sha256,
-                bytes=file.bytes,
-                rows=rows.get((partition.part, file.number), 0),
-            )
-            for file in partition.files
-        ],
+        sources=sources,
+        ledger=ledger.written(
+            before.ledger if before else [],
+            sources,
+            refused=refusal is not None,
+            seen_at=now,
+            run_id=batch.run_id,
+        ),
         rules=[
             *_rule_results(batch.suite, verdict),
             *set_rules.results(batch, (partition.channel, partition.day)),
@@ -190,7 +200,7 @@ def _manifest(
         suite_hash=batch.declared(partition.files),
         plan_hash=batch.plan_of(partition),
         registry_hash=applied_hash(batch.paths.lake),
-        committed_at=dt.datetime.now(dt.UTC),
+        committed_at=now,
         run_id=batch.run_id,
     )
 

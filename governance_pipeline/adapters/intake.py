@@ -13,10 +13,11 @@ from pathlib import Path
 
 import duckdb
 
-from governance_pipeline.adapters import expectations, lake, manifests, set_rules, verdicts
+from governance_pipeline.adapters import expectations, lake, ledger, manifests, set_rules, verdicts
 from governance_pipeline.adapters.batch import Batch, Partition
 from governance_pipeline.adapters.committing import commit_partitions
-from governance_pipeline.adapters.landing import Delivery, Source, discover
+from governance_pipeline.adapters.landing import Delivery, Source, discover, form_of
+from governance_pipeline.adapters.ledger import SourceFile
 from governance_pipeline.adapters.manifests import Manifest, Release
 from governance_pipeline.adapters.plans import keep_current_plan
 from governance_pipeline.adapters.reading import DeliveredFile, fingerprint, look_at
@@ -106,7 +107,7 @@ def _plan(batch: Batch, found: Sequence[Delivery], keys: Sequence[Key]) -> list[
         now = delivered.get(key)
         is_same = now is None or (key not in batch.released and _is_same(batch, before, now))
         if before is not None and is_same:
-            unchanged.append(before)
+            unchanged.append(_noted(batch, before, now or []))
         elif now is not None:
             batch.partitions[key] = Partition(len(batch.partitions), *key, now, before)
     needed = {file.number: file for p in batch.partitions.values() for file in p.files}
@@ -117,9 +118,23 @@ def _plan(batch: Batch, found: Sequence[Delivery], keys: Sequence[Key]) -> list[
 def _is_same(batch: Batch, before: Manifest | None, files: Sequence[DeliveredFile]) -> bool:
     if before is None:
         return False
-    known = sorted((source.path, source.sha256) for source in before.sources)
-    now = sorted((file.name, file.sha256) for file in files)
+    known = {(source.sha256, form_of(Path(source.path))) for source in before.sources}
+    now = {(file.sha256, form_of(file.path)) for file in files}
     return known == now and before.suite_hash == batch.declared(files)
+
+
+def _noted(batch: Batch, before: Manifest, files: Sequence[DeliveredFile]) -> Manifest:
+    """Return a manifest whose bytes came again, with the names that are new in its ledger."""
+    again = [SourceFile(path=file.name, sha256=file.sha256, bytes=file.bytes) for file in files]
+    known = {(entry.path, entry.sha256) for entry in before.ledger}
+    if known.issuperset((file.path, file.sha256) for file in again):
+        return before
+    entries = ledger.noted(
+        before.ledger, again, seen_at=dt.datetime.now(dt.UTC), run_id=batch.run_id
+    )
+    noted = before.model_copy(update={"ledger": entries})
+    manifests.commit(batch.paths.lake, noted)
+    return noted
 
 
 def _take_in(batch: Batch, config: dict[str, str]) -> list[Manifest]:

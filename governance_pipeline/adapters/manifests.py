@@ -11,21 +11,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from governance_pipeline.adapters.lake import make_durable
+from governance_pipeline.adapters.ledger import LedgerEntry, SourceFile
 from governance_pipeline.feeds import THIN
 
 State = Literal["accepted", "empty", "refused"]
 Severity = Literal["critical", "warning", "finding"]
-
-
-class SourceFile(BaseModel):
-    """One delivered file, by its bytes."""
-
-    model_config = ConfigDict(frozen=True)
-
-    path: str
-    sha256: str
-    bytes: int
-    rows: int = 0
 
 
 class RuleResult(BaseModel):
@@ -89,6 +79,7 @@ class Manifest(BaseModel):
     decision_days: list[dt.date] = []
     files: dict[str, list[str]] = {}
     sources: list[SourceFile] = []
+    ledger: list[LedgerEntry] = []
     rules: list[RuleResult] = []
     findings: list[Finding] = []
     statistics: Statistics | None = None

@@ -33,6 +33,11 @@ RULE = {
 DELIVERY_RULES = {
     "feed": "varchar", "channel": "varchar", "delivery_date": "date", **RULE
 }  # fmt: skip
+DELIVERED_FILES = {
+    "sha256": "varchar", "source": "varchar", "feed": "varchar", "channel": "varchar",
+    "delivery_date": "date", "bytes": "bigint", "rows": "bigint", "outcome": "varchar",
+    "seen_at": "timestamp", "run_id": "varchar",
+}  # fmt: skip
 DELIVERY_FINDINGS = {
     "feed": "varchar", "channel": "varchar", "delivery_date": "date", "rule": "varchar",
     "severity": "varchar", "subject": "varchar", "rows_concerned": "bigint", "observed": "varchar",
@@ -247,7 +252,7 @@ def _days(connection: duckdb.DuckDBPyConnection, days: Sequence[dt.date]) -> Non
 
 
 def _deliveries(connection: duckdb.DuckDBPyConnection, found: Sequence[Manifest]) -> None:
-    """Write what became of every delivery, of every rule of it, and what rules found."""
+    """Write what became of every delivery, rule and file, and what rules found, as tables."""
     computed = ("decision_days", "release_reason")
     deliveries = [
         [*(getattr(m, name) for name in DELIVERIES if name not in computed),
@@ -259,6 +264,12 @@ def _deliveries(connection: duckdb.DuckDBPyConnection, found: Sequence[Manifest]
         for m in found
         for rule in m.rules
     ]
+    files = [
+        (e.sha256, e.path, m.feed, m.channel, m.delivery_date, e.bytes, e.rows, e.outcome,
+         e.seen_at.astimezone(dt.UTC).replace(tzinfo=None), e.run_id)
+        for m in found
+        for e in m.ledger
+    ]  # fmt: skip
     findings = [
         (m.feed, m.channel, m.delivery_date, f.rule, f.severity, f.subject, f.rows, f.observed)
         for m in found
@@ -268,6 +279,7 @@ def _deliveries(connection: duckdb.DuckDBPyConnection, found: Sequence[Manifest]
         ("deliveries", DELIVERIES, deliveries),
         ("delivery_rules", DELIVERY_RULES, rules),
         ("delivery_findings", DELIVERY_FINDINGS, findings),
+        ("delivered_files", DELIVERED_FILES, files),
     ):
         connection.register("given", pd.DataFrame(rows, columns=list(typed)))
         # Typed here, or a column without a value would have no type at all.

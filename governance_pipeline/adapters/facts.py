@@ -12,9 +12,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from governance_pipeline.adapters import manifests
+from governance_pipeline.adapters import manifests, references
 from governance_pipeline.adapters.batch import Batch
 from governance_pipeline.adapters.manifests import Statistics
+from governance_pipeline.adapters.matching import THIN_OF
 from governance_pipeline.adapters.registry_store import applied_folder
 from governance_pipeline.adapters.sql import literal, quoted
 from governance_pipeline.adapters.suites import Suite
@@ -112,6 +113,8 @@ def gather(connection: duckdb.DuckDBPyConnection, batch: Batch, judged: Sequence
             "versions": literal(register / "strategy_versions.parquet"),
         }
         connection.execute(STRATEGIES.format(**tables))
+    if feed.name in THIN_OF and batch.has_rows:
+        references.gather(connection, batch)
 
 
 def _cells_sql(connection: duckdb.DuckDBPyConnection, feed: Feed, suite: Suite) -> str:
@@ -204,6 +207,10 @@ def sentence(fact: Mapping[str, Any]) -> str:
     '50.0% of score is null, usually 1.0%'
     """
     value, usual, subject = fact["value"], fact["usual"], fact.get("subject")
+    if fact["fact"] == "reference" and fact["state"] == "waiting":
+        return f"{fact['rows']:,} rows wait for their decision, the oldest for {value:.0f} days"
+    if fact["fact"] == "reference":
+        return f"{fact['rows']:,} rows are about a decision that did not fire"
     if fact["fact"] == "row_count":
         return f"{value:,.0f} rows, usually about {usual:,.0f}"
     if fact["fact"] == "null_share":

@@ -15,6 +15,8 @@ from governance_pipeline.adapters.batch import Partition
 from governance_pipeline.adapters.sql import literal, quoted
 from governance_pipeline.feeds import Feed
 
+# The thin table in which what a feed speaks of is looked for.
+THIN_OF = {"audit_labels": "sampled_decisions", "appeals": "actioned_decisions"}
 LABELLED = """
     select k.id, d.decision_date from thin d join spoken k
         on d.decision_id = k.decision_id and d.channel = k.delivery_channel
@@ -42,9 +44,8 @@ def touched_days(
     partitions: Iterable[Partition],
 ) -> dict[int, tuple[list[dt.date], int]]:
     """Return, per partition, the decision days it touches and its rows that wait for a decision."""
-    if feed.name in ("audit_labels", "appeals"):
-        table = "sampled_decisions" if feed.name == "audit_labels" else "actioned_decisions"
-        _load_thin(connection, lake, table)
+    if feed.name in THIN_OF:
+        load_thin(connection, lake, THIN_OF[feed.name])
         _load_spoken(connection, feed, lake, partitions)
         query = TOUCHED.format(hits=LABELLED if feed.name == "audit_labels" else APPEALED)
     else:
@@ -57,7 +58,8 @@ def touched_days(
     }
 
 
-def _load_thin(connection: duckdb.DuckDBPyConnection, lake: Path, table: str) -> None:
+def load_thin(connection: duckdb.DuckDBPyConnection, lake: Path, table: str) -> None:
+    """Create the view `thin`: a thin table of the channels of this intake."""
     (channels,) = connection.execute("select list(distinct channel) from wanted").fetchone() or (
         [],
     )

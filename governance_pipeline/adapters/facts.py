@@ -100,12 +100,7 @@ def gather(connection: duckdb.DuckDBPyConnection, batch: Batch, judged: Sequence
         for key, statistics in {**_earlier(batch, judged), **batch.statistics}.items()
         for fact in _counted(statistics)
     ]
-    names = ("channel", "delivery_date", "fact", "subject", "part", "rows", "is_new", "is_released")
-    if counted:
-        columns = zip(names, zip(*counted, strict=True), strict=True)
-        connection.register("counted", pa.table({name: list(c) for name, c in columns}))
-        connection.execute(COMPARED, {"days": 7 * WEEKS})
-        connection.unregister("counted")
+    compare(connection, counted)
     if feed.name == "decisions" and batch.has_rows:
         register = applied_folder(batch.paths.lake)
         tables = {
@@ -115,6 +110,26 @@ def gather(connection: duckdb.DuckDBPyConnection, batch: Batch, judged: Sequence
         connection.execute(STRATEGIES.format(**tables))
     if feed.name in THIN_OF and batch.has_rows:
         references.gather(connection, batch)
+
+
+def compare(
+    connection: duckdb.DuckDBPyConnection,
+    counted: Sequence[tuple[str, dt.date, str, str, int, int, bool, bool]],
+) -> None:
+    """Add to the table `facts` what was counted of new deliveries, beside what is usual for them.
+
+    Args:
+        connection: To the database of the table.
+        counted: Channel, day, fact, subject, how many of how many rows, whether the delivery is
+            new, and whether it was released as it is, in which case it begins anew.
+    """
+    names = ("channel", "delivery_date", "fact", "subject", "part", "rows", "is_new", "is_released")
+    if not counted:
+        return
+    columns = zip(names, zip(*counted, strict=True), strict=True)
+    connection.register("counted", pa.table({name: list(column) for name, column in columns}))
+    connection.execute(COMPARED, {"days": 7 * WEEKS})
+    connection.unregister("counted")
 
 
 def _cells_sql(connection: duckdb.DuckDBPyConnection, feed: Feed, suite: Suite) -> str:

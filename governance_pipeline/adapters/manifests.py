@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -85,7 +85,9 @@ class Manifest(BaseModel):
     statistics: Statistics | None = None
     released: Release | None = None
     refusal: str | None = None
+    columns: dict[str, str] = {}
     extra_columns: list[str] = []
+    drift: list[str] = []
     suite_hash: str
     plan_hash: str | None = None
     registry_hash: str | None = None
@@ -138,6 +140,14 @@ def read_feed(lake: Path, feed: str) -> list[Manifest]:
         Manifest.model_validate_json(path.read_bytes())
         for path in sorted((lake / "manifests" / feed).glob("*/[0-9]*.json"))
     ]
+
+
+def read_before(lake: Path, feed: str, channel: str, day: dt.date) -> Iterator[Manifest]:
+    """Return the manifests of one channel's deliveries before a day, the latest first."""
+    folder = lake / "manifests" / feed / channel
+    for path in sorted(folder.glob("[0-9]*.json"), reverse=True):
+        if path.stem < day.isoformat():
+            yield Manifest.model_validate_json(path.read_bytes())
 
 
 def files_of(

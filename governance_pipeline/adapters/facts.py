@@ -15,12 +15,11 @@ import pyarrow as pa
 from governance_pipeline.adapters import manifests, references
 from governance_pipeline.adapters.batch import Batch
 from governance_pipeline.adapters.manifests import Statistics
-from governance_pipeline.adapters.matching import THIN_OF
 from governance_pipeline.adapters.registry_store import applied_folder
 from governance_pipeline.adapters.sql import literal, quoted
 from governance_pipeline.adapters.suites import Suite
 from governance_pipeline.adapters.verdicts import Key
-from governance_pipeline.feeds import Feed
+from governance_pipeline.feeds import ABOUT_DECISIONS, Feed
 
 WEEKS = 4  # how far back a delivery is compared
 CREATE = """
@@ -108,7 +107,7 @@ def gather(connection: duckdb.DuckDBPyConnection, batch: Batch, judged: Sequence
             "versions": literal(register / "strategy_versions.parquet"),
         }
         connection.execute(STRATEGIES.format(**tables))
-    if feed.name in THIN_OF and batch.has_rows:
+    if feed.name in ABOUT_DECISIONS and batch.has_rows:
         references.gather(connection, batch)
 
 

@@ -11,9 +11,8 @@ from governance_pipeline.adapters.intake import intake_range
 from governance_pipeline.adapters.landing import load_sources
 from governance_pipeline.adapters.ledger import LedgerEntry
 from governance_pipeline.adapters.manifests import Manifest
-from governance_pipeline.adapters.warehouse import ABOUT_DECISIONS
 from governance_pipeline.defs.resources import Home
-from governance_pipeline.feeds import CHANNELS, FEEDS
+from governance_pipeline.feeds import ABOUT_DECISIONS, CHANNELS, FEEDS
 from governance_pipeline.progress import say
 
 CHECKS = {

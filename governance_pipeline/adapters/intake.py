@@ -14,7 +14,7 @@ import duckdb
 
 from governance_pipeline.adapters import expectations, lake, manifests, verdicts
 from governance_pipeline.adapters.batch import Batch, Partition
-from governance_pipeline.adapters.committing import commit_partitions
+from governance_pipeline.adapters.committing import commit_partitions, note_refusals
 from governance_pipeline.adapters.fingerprints import fingerprint
 from governance_pipeline.adapters.landing import Delivery, Source, discover
 from governance_pipeline.adapters.looking import look_at
@@ -71,7 +71,7 @@ def intake_range(
     found = discover(feed, channels, days, paths.landing, sources)
     with lake.scratch(paths.lake) as folder:
         batch = Batch(FEEDS[feed], load_suite(suites / f"{feed}.yaml"), paths, folder, run_id)
-        kept = _plan(batch, found, channels, days)
+        kept = plan(batch, found, channels, days)
         if batch.partitions:
             progress(
                 f"{feed}: reading {len(batch.files)} files of {len(batch.partitions)} deliveries"
@@ -84,7 +84,7 @@ def intake_range(
     return sorted(kept, key=lambda m: (m.channel, m.delivery_date))
 
 
-def _plan(
+def plan(
     batch: Batch, found: Sequence[Delivery], channels: Sequence[str], days: Sequence[dt.date]
 ) -> list[Manifest]:
     """Note in `batch` what is new or changed; return the manifests of what is neither."""
@@ -125,6 +125,13 @@ def _is_same(batch: Batch, before: Manifest, files: Sequence[DeliveredFile]) -> 
 def _take_in(batch: Batch, config: dict[str, str]) -> list[Manifest]:
     if batch.feed.name == "decisions":
         batch.current_plan = keep_current_plan(batch.paths.lake)
+    with judged(batch, config) as connection:
+        return commit_partitions(connection, batch)
+
+
+@contextmanager
+def judged(batch: Batch, config: dict[str, str]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Stage and judge what is planned, and give the database of it; nothing is committed yet."""
     with _opened(batch, config) as connection:
         batch.note_problems(stage(connection, batch))
     validated: dict[str, int] = {}
@@ -133,7 +140,8 @@ def _take_in(batch: Batch, config: dict[str, str]) -> list[Manifest]:
     with _opened(batch, config) as connection:
         if batch.has_rows:
             batch.verdicts = verdicts.judge(connection, batch.feed, batch.suite, validated)
-        return commit_partitions(connection, batch)
+        note_refusals(connection, batch)
+        yield connection
 
 
 @contextmanager

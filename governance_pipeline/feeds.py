@@ -103,7 +103,10 @@ DERIVED: Mapping[str, str] = {
     "place": "bigint",
 }
 """What intake adds to a decision; the last two say where its row is: in which of its delivery's
-accepted files, and after how many other rows."""
+accepted files, and after how many other rows.
+
+A draw is kept of every decision, though only a unit counts: another delivery may make another
+decision the unit of its item, and that one must have been drawn as if it always was."""
 
 THIN: Mapping[str, tuple[str, ...]] = {
     "counted_decisions": (
@@ -115,8 +118,8 @@ THIN: Mapping[str, tuple[str, ...]] = {
     "sampled_decisions": (
         "decision_id", "channel", "decided_at", "decision_date", "delivery_date", "strategy_id",
         "strategy_version", "environment", "item_id", "seller_id", "category", "market", "policy",
-        "action", "is_fired", "score_bin", "fine_bin", "stratum", "inclusion_probability", "reach",
-        "gmv", "plan_hash",
+        "action", "is_fired", "score_bin", "fine_bin", "stratum", "is_unit",
+        "inclusion_probability", "reach", "gmv", "plan_hash",
     ),
     "actioned_decisions": (
         "decision_id", "channel", "decision_date", "delivery_date", "strategy_id",

@@ -24,12 +24,15 @@ def checked(found: Checked, *, as_json: bool) -> None:
     if found.quarantined and not found.refusals:
         verdict += f", {found.quarantined:,} to the quarantine"
     console.print(
-        Text(f"{found.file} as {found.feed} of {found.channel}: {found.rows:,} rows, {verdict}")
+        Text(f"{found.file} as {found.feed} of {found.channel}: {found.rows:,} rows, {verdict}"),
+        soft_wrap=True,
     )
     for refusal in found.refusals:
         console.print(_indented(refusal, "bold red"))
     for finding in found.findings:
         _print_finding(console, finding)
+    for remark in found.remarks:
+        console.print(_indented(remark, "yellow"))
     if found.extra_columns:
         said = f"kept beside the rows, unknown to the feed: {', '.join(found.extra_columns)}"
         console.print(_indented(said, "yellow"))

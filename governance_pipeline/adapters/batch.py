@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from governance_pipeline.adapters.drift import Earlier, difference, earlier
-from governance_pipeline.adapters.manifests import Manifest
+from governance_pipeline.adapters.manifests import Finding, Manifest, Release, Statistics
 from governance_pipeline.adapters.reading import DeliveredFile
 from governance_pipeline.adapters.suites import Suite
 from governance_pipeline.adapters.verdicts import Key, Verdict
@@ -55,6 +55,9 @@ class Batch:
     partitions: dict[Key, Partition] = field(default_factory=dict)
     files: dict[int, DeliveredFile] = field(default_factory=dict)
     verdicts: dict[Key, Verdict] = field(default_factory=dict)
+    statistics: dict[Key, Statistics] = field(default_factory=dict)
+    findings: dict[Key, list[Finding]] = field(default_factory=dict)
+    released: dict[Key, Release] = field(default_factory=dict)
     current_plan: str | None = None
     has_rows: bool = False
     copied: dict[int, list[Path]] = field(default_factory=dict)

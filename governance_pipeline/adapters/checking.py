@@ -5,6 +5,7 @@ folder. Of the home only the delivery before is read, to say what changed since.
 """
 
 import datetime as dt
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,20 +15,22 @@ import duckdb
 
 from governance_pipeline.adapters import intake
 from governance_pipeline.adapters.batch import Batch, Partition
+from governance_pipeline.adapters.fingerprints import fingerprint
 from governance_pipeline.adapters.landing import ADDRESS, Delivered, Delivery, Source
+from governance_pipeline.adapters.looking import look_at
 from governance_pipeline.adapters.places import files_at
-from governance_pipeline.adapters.reading import NOT_ROWS, raw_sql
+from governance_pipeline.adapters.reading import NOT_ROWS, DeliveredFile, raw_sql
 from governance_pipeline.adapters.shaping import castable, uncast_name
 from governance_pipeline.adapters.sql import quoted
 from governance_pipeline.adapters.suites import Rule, load_suite
 from governance_pipeline.adapters.variables import filled
-from governance_pipeline.adapters.verdicts import quarantine_sql
+from governance_pipeline.adapters.verdicts import Key, quarantine_sql
 from governance_pipeline.errors import InputError
 from governance_pipeline.feeds import CHANNELS, FEEDS
 from governance_pipeline.paths import Paths
 from governance_pipeline.settings import EXPECTATIONS
 
-SOME_DAY = dt.date(9999, 12, 31)  # after every delivery, so that the last of them is the one before
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Checked:
     """What would become of a file, and everything that is wrong with it.
 
     `rows` are `accepted` or `quarantined`; if one of the `refusals` holds, none is accepted.
+    `remarks` are what the rules on whole deliveries find.
     """
 
     file: str
@@ -56,6 +60,7 @@ class Checked:
     findings: Sequence[Finding] = ()
     drift: Sequence[str] = ()
     extra_columns: Sequence[str] = ()
+    remarks: Sequence[str] = ()
 
     @property
     def is_accepted(self) -> bool:
@@ -68,6 +73,7 @@ def check_file(
     feed: str,
     *,
     channel: str | None = None,
+    day: dt.date | None = None,
     mapping: str | None = None,
     paths: Paths,
     shown: int = 5,
@@ -78,6 +84,7 @@ def check_file(
         file: A path, or the address of one file.
         feed: What it is to be delivered as.
         channel: The channel; by default the one that its path or its first row names.
+        day: When it is delivered; by default the day that its path names, or today, UTC.
         mapping: SQL over `source`, as governance.yaml has it.
         paths: The home, of which only the manifests are read.
         shown: How many rows are named for each rule.
@@ -93,15 +100,23 @@ def check_file(
             source = Source.model_construct(feed=feed, path=file, mapping=mapping, channel=channel)
         suite = load_suite(EXPECTATIONS / f"{feed}.yaml")
         batch = Batch(FEEDS[feed], suite, paths, Path(folder), "feed check")
-        named = channel or next((part for part in Path(file).parts if part in CHANNELS), None)
-        where = named or CHANNELS[0]
-        intake.plan(batch, [Delivery(where, SOME_DAY, [found], source)], [where], [SOME_DAY])
-        if named is None:
-            named = _channel_of(batch)
-            batch.partitions.clear()
-            intake.plan(batch, [Delivery(named, SOME_DAY, [found], source)], [named], [SOME_DAY])
+        parts = Path(file).parts
+        named = channel or next((part for part in parts if part in CHANNELS), None)
+        came = day or next(map(dt.date.fromisoformat, filter(DAY.fullmatch, parts)), None)
+        looked = _look_at(batch, found, source)
+        key = (named or _channel_of(looked), came or dt.datetime.now(dt.UTC).date())
+        looked = replace(looked, channel=key[0], day=key[1])
+        batch.files = {looked.number: looked}
+        batch.partitions[key] = Partition(0, *key, [looked], None)
         with intake.judged(batch, {"memory_limit": "1GB"}) as connection:
-            return _checked(connection, batch, file, named, shown)
+            return _checked(connection, batch, file, key, shown)
+
+
+def _look_at(batch: Batch, file: Delivered, source: Source | None) -> DeliveredFile:
+    delivery = Delivery("", None, [file], source)
+    known = fingerprint(1, file, delivery, batch.paths.root, batch.folder, {})
+    assert known is not None
+    return look_at(known, batch.folder, batch.feed)
 
 
 def _the_file(file: str) -> Delivered:
@@ -115,9 +130,8 @@ def _the_file(file: str) -> Delivered:
     return found[0]
 
 
-def _channel_of(batch: Batch) -> str:
-    """Return the channel that the first row of the only file names."""
-    file = next(iter(batch.files.values()))
+def _channel_of(file: DeliveredFile) -> str:
+    """Return the channel that the first row of a file names."""
     names = [name for name in file.columns if name.lower() == "channel"]
     first = None
     if names and file.problem is None and file.columns != NOT_ROWS:
@@ -132,12 +146,12 @@ def _channel_of(batch: Batch) -> str:
 
 
 def _checked(
-    connection: duckdb.DuckDBPyConnection, batch: Batch, file: str, channel: str, shown: int
+    connection: duckdb.DuckDBPyConnection, batch: Batch, file: str, key: Key, shown: int
 ) -> Checked:
-    partition = batch.partitions[channel, SOME_DAY]
-    verdict = batch.verdicts.get((channel, SOME_DAY))
+    partition, verdict = batch.partitions[key], batch.verdicts.get(key)
     said = Checked(
-        file, batch.feed.name, channel, refusals=partition.refusals,
+        file, batch.feed.name, key[0], refusals=partition.refusals,
+        remarks=[f"{found.rule}: {found.observed}" for found in batch.findings.get(key, [])],
         drift=partition.drift(batch.feed) if partition.earlier else (),
         extra_columns=partition.extra(batch.feed),
     )  # fmt: skip

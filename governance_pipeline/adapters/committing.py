@@ -7,11 +7,12 @@ from pathlib import Path
 
 import duckdb
 
-from governance_pipeline.adapters import enrichment, lake, manifests, verdicts
+from governance_pipeline.adapters import enrichment, lake, ledger, manifests, set_rules, verdicts
 from governance_pipeline.adapters.batch import Batch, Partition
 from governance_pipeline.adapters.drift import retyped
 from governance_pipeline.adapters.extras import write_extras
-from governance_pipeline.adapters.manifests import Manifest, RuleResult, SourceFile
+from governance_pipeline.adapters.ledger import SourceFile
+from governance_pipeline.adapters.manifests import Manifest, RuleResult
 from governance_pipeline.adapters.matching import touched_days
 from governance_pipeline.adapters.registry_store import applied_hash
 from governance_pipeline.adapters.suites import Suite
@@ -26,7 +27,7 @@ def note_refusals(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
         partition.refusals += retyped(
             connection, batch.suite, key, verdict.failed, partition.columns, partition.earlier
         )
-        if not partition.refusals and verdict.bad_rows > batch.suite.max_bad_share * verdict.rows:
+        if not partition.refusals and batch.suite.is_too_bad(verdict.bad_rows, verdict.rows):
             partition.refusals.append(
                 f"{verdict.bad_rows} of {verdict.rows} rows break critical rules, more than"
                 f" {batch.suite.max_bad_share:.0%}; mend the file and deliver it again"
@@ -41,7 +42,7 @@ def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> li
     if batch.has_rows:
         verdicts.refuse(connection, refused)
         written = _write(connection, batch)
-        touched = touched_days(connection, batch.feed, batch.paths.lake)
+        touched = touched_days(connection, batch.feed, batch.paths.lake, batch.partitions.values())
     rows = _rows_per_file(connection, batch)
     quarantined = _quarantined(connection, batch)
     made = []
@@ -165,6 +166,17 @@ def _manifest(
         days = sorted({*days, *before.decision_days})
         if refusal:  # what was accepted before stays what everybody reads
             files = {**before.files, "quarantine": files["quarantine"]}
+    now = dt.datetime.now(dt.UTC)
+    sources = [
+        SourceFile(
+            path=file.name,
+            sha256=file.sha256,
+            bytes=file.bytes,
+            rows=rows.get((partition.part, file.number), 0),
+            version=file.version,
+        )
+        for file in partition.files
+    ]
     return Manifest(
         feed=batch.feed.name,
         channel=partition.channel,
@@ -177,17 +189,21 @@ def _manifest(
         pending_rows=waiting,
         decision_days=list(days),
         files=files,
-        sources=[
-            SourceFile(
-                path=file.name,
-                sha256=file.sha256,
-                bytes=file.bytes,
-                rows=rows.get((partition.part, file.number), 0),
-                version=file.version,
-            )
-            for file in partition.files
+        sources=sources,
+        ledger=ledger.written(
+            before.ledger if before else [],
+            sources,
+            refused=refusal is not None,
+            seen_at=now,
+            run_id=batch.run_id,
+        ),
+        rules=[
+            *_rule_results(batch.suite, verdict),
+            *set_rules.results(batch, (partition.channel, partition.day)),
         ],
-        rules=_rule_results(batch.suite, verdict),
+        findings=batch.findings.get((partition.channel, partition.day), []),
+        statistics=batch.statistics.get((partition.channel, partition.day)),
+        released=batch.released.get((partition.channel, partition.day)),
         refusal=refusal,
         columns=partition.columns,
         extra_columns=partition.extra(batch.feed),
@@ -195,7 +211,7 @@ def _manifest(
         suite_hash=batch.declared(partition.files),
         plan_hash=batch.plan_of(partition),
         registry_hash=applied_hash(batch.paths.lake),
-        committed_at=dt.datetime.now(dt.UTC),
+        committed_at=now,
         run_id=batch.run_id,
     )
 

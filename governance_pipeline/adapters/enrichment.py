@@ -79,7 +79,7 @@ with binned as (
 select *,
     case when is_fired then 'fired/' else 'unfired/' end || score_bin
         || coalesce('/' || sample_stratum, '') as stratum,
-    is_unit and case when is_drawn_upstream then inclusion_probability is not null
+    case when is_drawn_upstream then inclusion_probability is not null
         when audit_probability is null then false
         else coalesce({_DRAW} < audit_probability, false) end as is_sampled
 from rated
@@ -87,7 +87,7 @@ from rated
 
 
 SAMPLED = """
-select a.*, c.decision_date, p.policy, c.score_bin, c.fine_bin, c.stratum,
+select a.*, c.decision_date, p.policy, c.score_bin, c.fine_bin, c.stratum, c.is_unit,
     c.audit_probability as drawn_with, coalesce(n.plan_hash, a.plan_hash) as drawn_by
 from accepted a
 join (select * from counted where is_sampled) c on c.part = a.part

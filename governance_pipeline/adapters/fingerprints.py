@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from governance_pipeline.adapters.landing import Delivered, Delivery, form_of
-from governance_pipeline.adapters.manifests import SourceFile
+from governance_pipeline.adapters.ledger import SourceFile
 from governance_pipeline.adapters.places import RemoteFile
 from governance_pipeline.adapters.postgres import Extract
 from governance_pipeline.adapters.reading import DeliveredFile

@@ -5,20 +5,21 @@ a partition real is the rename of its manifest, last.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 import duckdb
 
-from governance_pipeline.adapters import expectations, lake, manifests, verdicts
+from governance_pipeline.adapters import expectations, lake, ledger, manifests, set_rules, verdicts
 from governance_pipeline.adapters.batch import Batch, Partition
 from governance_pipeline.adapters.committing import commit_partitions, note_refusals
 from governance_pipeline.adapters.fingerprints import fingerprint
-from governance_pipeline.adapters.landing import Delivery, Source, discover
+from governance_pipeline.adapters.landing import Delivery, Source, discover, form_of
+from governance_pipeline.adapters.ledger import SourceFile
 from governance_pipeline.adapters.looking import look_at
-from governance_pipeline.adapters.manifests import Manifest
+from governance_pipeline.adapters.manifests import Manifest, Release
 from governance_pipeline.adapters.plans import keep_current_plan
 from governance_pipeline.adapters.reading import DeliveredFile
 from governance_pipeline.adapters.staging import stage
@@ -41,6 +42,7 @@ def intake_range(
     memory_limit: str = "1GB",
     threads: int = 2,
     suites: Path = EXPECTATIONS,
+    only: Mapping[Key, Release | None] | None = None,
 ) -> list[Manifest]:
     """Take in what was delivered of a feed within a range of days, and commit each partition.
 
@@ -58,6 +60,8 @@ def intake_range(
         memory_limit: DuckDB's, e.g. "1GB".
         threads: How many DuckDB may use.
         suites: Folder of the suites, one `<feed>.yaml` each.
+        only: Look at these deliveries alone; one with a release is taken in again even if nothing
+            changed, whatever the rules say that it names.
 
     Returns:
         The manifests of the range's deliveries, new and left alone, by channel and day.
@@ -71,7 +75,11 @@ def intake_range(
     found = discover(feed, channels, days, paths.landing, sources)
     with lake.scratch(paths.lake) as folder:
         batch = Batch(FEEDS[feed], load_suite(suites / f"{feed}.yaml"), paths, folder, run_id)
-        kept = plan(batch, found, channels, days)
+        keys = [(channel, day) for channel in channels for day in days]
+        if only is not None:
+            keys = [key for key in keys if key in only]
+            batch.released = {key: release for key, release in only.items() if release}
+        kept = _plan(batch, found, keys)
         if batch.partitions:
             progress(
                 f"{feed}: reading {len(batch.files)} files of {len(batch.partitions)} deliveries"
@@ -84,12 +92,9 @@ def intake_range(
     return sorted(kept, key=lambda m: (m.channel, m.delivery_date))
 
 
-def plan(
-    batch: Batch, found: Sequence[Delivery], channels: Sequence[str], days: Sequence[dt.date]
-) -> list[Manifest]:
+def _plan(batch: Batch, found: Sequence[Delivery], keys: Sequence[Key]) -> list[Manifest]:
     """Note in `batch` what is new or changed; return the manifests of what is neither."""
     numbers = count(1)
-    keys = [(channel, day) for channel in channels for day in days]
     manifest = {key: manifests.read(batch.paths.lake, batch.feed.name, *key) for key in keys}
     known = {(s.path, s.version): s for m in manifest.values() if m for s in m.sources}
     delivered: dict[Key, list[DeliveredFile]] = {}
@@ -99,14 +104,16 @@ def plan(
             for file in delivery.files
         ]
         files = [file for file in looked if file is not None]
-        if files or not looked:
-            for day in days if delivery.day is None else [delivery.day]:
-                delivered.setdefault((delivery.channel, day), []).extend(files)
+        if looked and not files:  # nothing but queries that found no row
+            continue
+        for day in sorted({day for _, day in keys}) if delivery.day is None else [delivery.day]:
+            delivered.setdefault((delivery.channel, day), []).extend(files)
     unchanged = []
     for key in keys:
         before, now = manifest[key], delivered.get(key)
-        if before is not None and (now is None or _is_same(batch, before, now)):
-            unchanged.append(before)
+        is_same = now is None or (key not in batch.released and _is_same(batch, before, now))
+        if before is not None and is_same:
+            unchanged.append(_noted(batch, before, now or []))
         elif now is not None:
             batch.partitions[key] = Partition(len(batch.partitions), *key, now, before)
     needed = {file.number: file for p in batch.partitions.values() for file in p.files}
@@ -116,10 +123,26 @@ def plan(
     return unchanged
 
 
-def _is_same(batch: Batch, before: Manifest, files: Sequence[DeliveredFile]) -> bool:
-    known = sorted((source.path, source.sha256) for source in before.sources)
-    now = sorted((file.name, file.sha256) for file in files)
+def _is_same(batch: Batch, before: Manifest | None, files: Sequence[DeliveredFile]) -> bool:
+    if before is None:
+        return False
+    known = {(source.sha256, form_of(Path(source.path))) for source in before.sources}
+    now = {(file.sha256, form_of(Path(file.name))) for file in files}
     return known == now and before.suite_hash == batch.declared(files)
+
+
+def _noted(batch: Batch, before: Manifest, files: Sequence[DeliveredFile]) -> Manifest:
+    """Return a manifest whose bytes came again, with the names that are new in its ledger."""
+    again = [SourceFile(path=file.name, sha256=file.sha256, bytes=file.bytes) for file in files]
+    known = {(entry.path, entry.sha256) for entry in before.ledger}
+    if known.issuperset((file.path, file.sha256) for file in again):
+        return before
+    entries = ledger.noted(
+        before.ledger, again, seen_at=dt.datetime.now(dt.UTC), run_id=batch.run_id
+    )
+    noted = before.model_copy(update={"ledger": entries})
+    manifests.commit(batch.paths.lake, noted)
+    return noted
 
 
 def _take_in(batch: Batch, config: dict[str, str]) -> list[Manifest]:
@@ -141,6 +164,9 @@ def judged(batch: Batch, config: dict[str, str]) -> Iterator[duckdb.DuckDBPyConn
         if batch.has_rows:
             batch.verdicts = verdicts.judge(connection, batch.feed, batch.suite, validated)
         note_refusals(connection, batch)
+        set_rules.observe(connection, batch)
+    set_rules.judge(batch, config)
+    with _opened(batch, config) as connection:
         yield connection
 
 

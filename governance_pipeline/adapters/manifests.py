@@ -11,21 +11,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from governance_pipeline.adapters.lake import make_durable
+from governance_pipeline.adapters.ledger import LedgerEntry, SourceFile
 from governance_pipeline.feeds import THIN
 
 State = Literal["accepted", "empty", "refused"]
-
-
-class SourceFile(BaseModel):
-    """One delivered file, by its bytes; `version` is its store's own name for them."""
-
-    model_config = ConfigDict(frozen=True)
-
-    path: str
-    sha256: str
-    bytes: int
-    rows: int = 0
-    version: str | None = None
+Severity = Literal["critical", "warning", "finding"]
 
 
 class RuleResult(BaseModel):
@@ -34,10 +24,42 @@ class RuleResult(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     rule: str
-    severity: Literal["critical", "warning"]
+    severity: Severity
     failed_rows: int
     observed: str
     passed: bool
+
+
+class Finding(BaseModel):
+    """What a rule on whole deliveries found: about what, in how many rows, in words."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rule: str
+    severity: Severity
+    subject: str
+    rows: int
+    observed: str
+
+
+class Statistics(BaseModel):
+    """What was counted of the good rows of a delivery: nulls by column, rows by value."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    nulls: dict[str, int] = {}
+    values: dict[str, dict[str, int]] = {}
+
+
+class Release(BaseModel):
+    """Who let a delivery in although rules on whole deliveries refuse it, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rules: list[str]
+    reason: str
+    released_at: dt.datetime
 
 
 class Manifest(BaseModel):
@@ -57,7 +79,11 @@ class Manifest(BaseModel):
     decision_days: list[dt.date] = []
     files: dict[str, list[str]] = {}
     sources: list[SourceFile] = []
+    ledger: list[LedgerEntry] = []
     rules: list[RuleResult] = []
+    findings: list[Finding] = []
+    statistics: Statistics | None = None
+    released: Release | None = None
     refusal: str | None = None
     columns: dict[str, str] = {}
     extra_columns: list[str] = []

@@ -39,7 +39,8 @@ def plan_refresh(paths: Paths) -> RefreshPlan:
     found = manifests.read_all(paths.lake)
     now = pd.DataFrame(
         [(m.feed, m.channel, m.delivery_date.isoformat(), m.token) for m in found]
-        + [("registry", "", "", applied_hash(paths.lake) or ""), ("models", "", "", _models())],
+        + [("registry", "", "", applied_hash(paths.lake) or ""), ("models", "", "", _models())]
+        + [("ledger", "", "", _told(found))],
         columns=["feed", "channel", "delivery_date", "token"],
     )
     before = _built_from(paths)
@@ -93,6 +94,12 @@ def _models() -> str:
     ):
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def _told(found: list[Manifest]) -> str:
+    """Return the hash of what became of every file: bytes that came again touch no day."""
+    said = repr([(e.path, e.sha256, e.outcome) for m in found for e in m.ledger])
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def _built_from(paths: Paths) -> pd.DataFrame:

@@ -24,7 +24,7 @@ DELIVERIES = {
     "rows_delivered": "bigint", "rows_accepted": "bigint", "rows_quarantined": "bigint",
     "restatements": "integer", "pending_rows": "bigint", "refusal": "varchar",
     "suite_hash": "varchar", "plan_hash": "varchar", "registry_hash": "varchar",
-    "decision_days": "integer",
+    "decision_days": "integer", "release_reason": "varchar",
 }  # fmt: skip
 RULE = {
     "rule": "varchar", "severity": "varchar", "failed_rows": "bigint", "observed": "varchar",
@@ -32,6 +32,15 @@ RULE = {
 }  # fmt: skip
 DELIVERY_RULES = {
     "feed": "varchar", "channel": "varchar", "delivery_date": "date", **RULE
+}  # fmt: skip
+DELIVERED_FILES = {
+    "sha256": "varchar", "source": "varchar", "feed": "varchar", "channel": "varchar",
+    "delivery_date": "date", "bytes": "bigint", "rows": "bigint", "outcome": "varchar",
+    "seen_at": "timestamp", "run_id": "varchar",
+}  # fmt: skip
+DELIVERY_FINDINGS = {
+    "feed": "varchar", "channel": "varchar", "delivery_date": "date", "rule": "varchar",
+    "severity": "varchar", "subject": "varchar", "rows_concerned": "bigint", "observed": "varchar",
 }  # fmt: skip
 BY_DAY = ("decisions", "feedback", "activity", *THIN)
 ABOUT_DECISIONS = ("audit_labels", "appeals")
@@ -243,10 +252,11 @@ def _days(connection: duckdb.DuckDBPyConnection, days: Sequence[dt.date]) -> Non
 
 
 def _deliveries(connection: duckdb.DuckDBPyConnection, found: Sequence[Manifest]) -> None:
-    """Write what became of every delivery, and of every rule of it, as two tables."""
+    """Write what became of every delivery, rule and file, and what rules found, as tables."""
+    computed = ("decision_days", "release_reason")
     deliveries = [
-        [*(getattr(m, name) for name in DELIVERIES if name != "decision_days"),
-         len(m.decision_days)]
+        [*(getattr(m, name) for name in DELIVERIES if name not in computed),
+         len(m.decision_days), m.released.reason if m.released else None]
         for m in found
     ]  # fmt: skip
     rules = [
@@ -254,9 +264,22 @@ def _deliveries(connection: duckdb.DuckDBPyConnection, found: Sequence[Manifest]
         for m in found
         for rule in m.rules
     ]
+    files = [
+        (e.sha256, e.path, m.feed, m.channel, m.delivery_date, e.bytes, e.rows, e.outcome,
+         e.seen_at.astimezone(dt.UTC).replace(tzinfo=None), e.run_id)
+        for m in found
+        for e in m.ledger
+    ]  # fmt: skip
+    findings = [
+        (m.feed, m.channel, m.delivery_date, f.rule, f.severity, f.subject, f.rows, f.observed)
+        for m in found
+        for f in m.findings
+    ]
     for table, typed, rows in (
         ("deliveries", DELIVERIES, deliveries),
         ("delivery_rules", DELIVERY_RULES, rules),
+        ("delivery_findings", DELIVERY_FINDINGS, findings),
+        ("delivered_files", DELIVERED_FILES, files),
     ):
         connection.register("given", pd.DataFrame(rows, columns=list(typed)))
         # Typed here, or a column without a value would have no type at all.

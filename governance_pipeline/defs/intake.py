@@ -9,6 +9,7 @@ import dagster as dg
 from governance_pipeline.adapters import registry_store
 from governance_pipeline.adapters.intake import intake_range
 from governance_pipeline.adapters.landing import load_sources
+from governance_pipeline.adapters.ledger import LedgerEntry
 from governance_pipeline.adapters.manifests import Manifest
 from governance_pipeline.defs.resources import Home
 from governance_pipeline.feeds import CHANNELS, FEEDS
@@ -149,7 +150,13 @@ def _metadata(outcomes: Sequence[Manifest]) -> dict[str, Any]:
         "rows_quarantined": sum(o.rows_quarantined for o in outcomes),
         "restatements": sum(o.restatements for o in outcomes),
         "state": ", ".join(sorted({o.state for o in outcomes})) or "not delivered",
+        "files": dg.MetadataValue.md(_listed([_fate(e) for o in outcomes for e in o.ledger])),
     }
+
+
+def _fate(entry: LedgerEntry) -> str:
+    seen = f"{entry.seen_at:%Y-%m-%d %H:%M} UTC"
+    return f"{entry.path}: {entry.outcome}, {entry.rows} rows, first seen {seen}"
 
 
 def _check_results(key: dg.AssetKey, outcomes: Sequence[Manifest]) -> Iterator[dg.AssetCheckResult]:

@@ -99,7 +99,7 @@ def write_registry(lake: Path, rate: float = 0.5, policy: str = "health_claims")
         for b in range(-1, 5)
     ]
     tables: Mapping[str, list[Row]] = {
-        "strategies": [{"strategy_id": STRATEGY, "policy": policy}],
+        "strategies": [{"strategy_id": STRATEGY, "policy": policy, "lifecycle": "live"}],
         "strategy_versions": [version],
         "sampling_rates": rates,
     }

@@ -30,6 +30,7 @@ from tests.integration.deliveries import (
 )
 
 NEXT_DAY = DAY + dt.timedelta(days=1)
+THE_DAY_BEFORE = DAY - dt.timedelta(days=1)
 SEEN = "decision_id, decided_at, score, is_fired, reach, gmv, experiment_arm, strategy_version"
 
 
@@ -194,15 +195,15 @@ def test_the_same_bytes_again_change_nothing(paths: Paths) -> None:
 def test_a_changed_file_restates_its_day_and_both_days_it_touches(paths: Paths) -> None:
     deliver(paths, "a.csv", as_csv([decision(n) for n in range(1, 11)]))
     first = only(take_in(paths))
-    late = [decision(n, decided_at=f"{NEXT_DAY}T00:00:00Z") for n in range(1, 11)]
+    late = [decision(n, decided_at=f"{THE_DAY_BEFORE}T23:59:59Z") for n in range(1, 11)]
     deliver(paths, "a.csv", as_csv(late))
     made = only(take_in(paths))
     assert (first.restatements, made.restatements) == (0, 1)
-    assert made.decision_days == [DAY, NEXT_DAY]
+    assert made.decision_days == [THE_DAY_BEFORE, DAY]
     assert not set(made.files["accepted"]) & set(first.files["accepted"])
     assert (paths.lake / first.files["accepted"][0]).exists()
     assert first.token != made.token
-    assert rows_in(paths, "decisions", "distinct decision_date") == [(NEXT_DAY,)]
+    assert rows_in(paths, "decisions", "distinct decision_date") == [(THE_DAY_BEFORE,)]
 
 
 def test_a_purged_landing_folder_takes_nothing_back(paths: Paths) -> None:

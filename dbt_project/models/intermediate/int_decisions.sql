@@ -22,7 +22,7 @@ united as (
     select
         decision_date, strategy_id, version, channel, environment, category, market, is_fired,
         action, stratum, score_bin, fine_bin, reach, gmv, audit_probability, is_unit,
-        is_sampled as is_drawn
+        is_unit and is_sampled as is_drawn
 
     from decisions
 

@@ -117,6 +117,12 @@ def test_a_bad_file_ends_with_1_a_good_one_with_0_and_the_home_is_untouched(
     assert not (tmp_path / ".governance").exists()
 
 
+def test_a_supplier_needs_no_home(tmp_path: Path) -> None:
+    nowhere = Paths(tmp_path / "nowhere")
+    assert check(written(tmp_path, spoiled()), nowhere).accepted == 29
+    assert not nowhere.root.exists()
+
+
 def test_the_same_for_programs(paths: Paths, tmp_path: Path) -> None:
     said = command(paths, written(tmp_path, spoiled()), "--feed", "decisions", "--json")
     assert said.exit_code == 1

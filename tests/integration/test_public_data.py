@@ -157,8 +157,7 @@ def test_month_first_dates_are_parsed_by_a_mapping_and_no_complaint_is_lost(
         try_strptime("Date received", '%m/%d/%Y') as submitted_at, 'complaint' as kind,
         "Product" as theme, "State" as market from source""",
     )
-    assert made.rows_delivered == made.rows_accepted + made.rows_quarantined == 3186
-    assert sum(quarantined_by_rule(tmp_path / "home").values()) == made.rows_quarantined
+    assert (made.rows_delivered, made.rows_accepted, made.rows_quarantined) == (3186, 3186, 0)
     with duckdb.connect() as reader:
         expected = reader.execute(
             "select strptime(\"Date received\", '%m/%d/%Y')::date, count(*)"

@@ -18,6 +18,7 @@ from rich.console import Console
 from governance_pipeline import show
 from governance_pipeline.cli_audit import audit
 from governance_pipeline.cli_backtest import backtest
+from governance_pipeline.cli_check import check
 from governance_pipeline.cli_escalations import escalations
 from governance_pipeline.cli_evidence import evidence, reinstate
 from governance_pipeline.cli_feed import feed
@@ -201,6 +202,7 @@ def dictionary() -> None:
 
 for command in (audit, backtest, escalations, evidence, feed, reinstate):
     cli.add_command(command)
+feed.add_command(check)
 
 
 @cli.group()

@@ -20,8 +20,8 @@ from governance_pipeline.adapters.verdicts import Verdict
 from governance_pipeline.feeds import accepted_columns
 
 
-def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> list[Manifest]:
-    """Write every table of the staged partitions and commit their manifests."""
+def note_refusals(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    """Refuse the deliveries that were judged too bad to take a part of."""
     for key, partition in batch.partitions.items():
         verdict = batch.verdicts.get(key, Verdict())
         partition.refusals += retyped(
@@ -32,6 +32,10 @@ def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> li
                 f"{verdict.bad_rows} of {verdict.rows} rows break critical rules, more than"
                 f" {batch.suite.max_bad_share:.0%}; mend the file and deliver it again"
             )
+
+
+def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> list[Manifest]:
+    """Write every table of the staged partitions and commit their manifests."""
     refused = {key for key, partition in batch.partitions.items() if partition.refusals}
     written: dict[str, dict[int, list[Path]]] = {"accepted": {}, "quarantine": {}}
     if batch.has_rows:

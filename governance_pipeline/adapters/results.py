@@ -26,27 +26,30 @@ LOOKED_AT = dt.timedelta(days=90)
 """How long after its last event a result that was too early is looked at again."""
 
 FRAMES = {
+    # Of a category or a market populations are not kept by day: its drawn units stand for them.
     "population": """
-        with units as (
+        with framed as (
             select decision_date, channel, is_fired, stratum, sum(population) as population
-            from int_segment_tallies
+            from int_audit_frame
             where strategy_id = $strategy_id and environment = $environment
-                and ($channel is null or channel = $channel)
-                and ($category is null or category = $category)
-                and ($market is null or market = $market) and decision_date >= $first
+                and ($channel is null or channel = $channel) and decision_date >= $first
             group by all
         ), drawn as (
-            select decision_date, channel, is_fired, stratum, count(*) as drawn
+            select decision_date, channel, is_fired, stratum, count(*) as drawn,
+                sum(1 / inclusion_probability) as estimated
             from int_sampled_units
             where strategy_id = $strategy_id and environment = $environment
                 and ($channel is null or channel = $channel)
                 and ($category is null or category = $category)
                 and ($market is null or market = $market) and decision_date >= $first
             group by all
+        ), counted as (
+            select framed.* exclude (population), coalesce(drawn.drawn, 0) as drawn,
+                case when $category is null and $market is null then framed.population
+                    else coalesce(drawn.estimated, 0) end as population
+            from framed left join drawn using (decision_date, channel, is_fired, stratum)
         )
-        select units.*, coalesce(drawn.drawn, 0) as drawn from units
-        left join drawn using (decision_date, channel, is_fired, stratum)
-        order by all
+        select * from counted where population > 0 order by all
     """,
     "draws": """
         select decision_date, channel, is_fired, stratum, inclusion_probability, verdict, known_on

@@ -17,6 +17,7 @@ from governance_pipeline.adapters.desk_work import run_desk, whats_due
 from governance_pipeline.adapters.escalating import act_on, open_desk
 from governance_pipeline.adapters.ops_store import OpsStore
 from governance_pipeline.adapters.transitions import VERBS, command_of
+from governance_pipeline.defs.reporting import report_escalations
 from governance_pipeline.defs.resources import DeskAt
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def desk_assets() -> dg.AssetsDefinition:
     """Return the escalations and their deliveries, worked on by one step."""
 
     @dg.multi_asset(
-        name="escalate",
+        name="escalations_desk",
         specs=[
             dg.AssetSpec(
                 "escalations",
@@ -74,6 +75,7 @@ def desk_assets() -> dg.AssetsDefinition:
         with OpsStore(desk.settings.store_url) as store:
             rows = store.summaries()
             counts, lost = outbox.counts(store), outbox.dead(store)
+        report_escalations(context.instance, desk.settings.paths, rows)
         did = {name: value for name, value in asdict(worked).items() if isinstance(value, int)}
         yield dg.MaterializeResult(
             asset_key="escalations",

@@ -175,6 +175,7 @@ def _opened(batch: Batch, config: dict[str, str]) -> Iterator[duckdb.DuckDBPyCon
     with duckdb.connect(str(batch.database), config={**config}) as connection:
         connection.execute("set python_enable_replacements = false")
         connection.execute("set timezone = 'UTC'")
+        connection.execute("set enable_progress_bar = false")
         # Joins keep the order they are written in: the large table first, which streams in its own
         # order, the small one second. Left to itself the planner once hashed the rows themselves.
         connection.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")

@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from governance_pipeline.adapters import manifests
+from governance_pipeline.adapters.home import dagster_instance
 from governance_pipeline.adapters.writer_lock import writer_lock
 from governance_pipeline.errors import LockedError
 from governance_pipeline.paths import Paths
@@ -46,6 +47,8 @@ def marts(paths: Paths) -> list[list[tuple[object, ...]]]:
 def test_runs_of_different_days_and_of_the_same_day_wait_for_each_other(tmp_path: Path) -> None:
     alone = w.make_market(tmp_path / "alone", w.days_of(1)[-1])
     deliver(alone)
+    with dagster_instance(alone):  # makes its tables, as the first start of the daemon does
+        pass
     together = Paths(tmp_path / "together")
     shutil.copytree(alone.root, together.root, symlinks=True)
     for number in range(2):

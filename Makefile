@@ -39,6 +39,7 @@ docs: $(STAMP)   ## the data dictionary, from the descriptions in the code
 
 bench: $(STAMP)  ## measure, against references in the same run
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.intake $(if $(filter 10m,$(SIZE)),--decisions 10000000 --days 3 --pairs 3)
 
 # The peers' pins conflict with the pipeline's; without them the rows still run and say so.
 $(PEERS_STAMP): benchmarks/accuracy/requirements-peers.lock $(STAMP)

@@ -39,7 +39,7 @@ def intake_range(
     sources: Sequence[Source],
     run_id: str,
     progress: Callable[[str], None] = lambda _: None,
-    memory_limit: str = "1GB",
+    memory_limit: str = "600MB",
     threads: int = 2,
     suites: Path = EXPECTATIONS,
     only: Mapping[Key, Release | None] | None = None,

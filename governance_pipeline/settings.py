@@ -21,7 +21,17 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".governance"), description="The folder that holds all state.")
     engine: Literal["duckdb"] = Field("duckdb", description="The engine dbt runs on.")
     memory_limit: str = Field("1GB", description="DuckDB's memory limit, e.g. 1GB.")
+    ops_url: str | None = Field(
+        None,
+        description="The escalations' store, e.g. postgresql://governance@db/ops; its password is "
+        "PGPASSWORD's. ops.db in the home by default.",
+    )
     threads: int = Field(2, ge=1, description="Threads DuckDB may use.")
+
+    @property
+    def store_url(self) -> str:
+        """The URL of the escalations' store."""
+        return self.ops_url or f"sqlite:///{self.paths.ops}"
 
     @property
     def paths(self) -> Paths:

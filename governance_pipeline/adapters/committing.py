@@ -9,6 +9,8 @@ import duckdb
 
 from governance_pipeline.adapters import enrichment, lake, ledger, manifests, set_rules, verdicts
 from governance_pipeline.adapters.batch import Batch, Partition
+from governance_pipeline.adapters.drift import retyped
+from governance_pipeline.adapters.extras import write_extras
 from governance_pipeline.adapters.ledger import SourceFile
 from governance_pipeline.adapters.manifests import Manifest, RuleResult
 from governance_pipeline.adapters.matching import touched_days
@@ -22,6 +24,9 @@ def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> li
     """Write every table of the staged partitions and commit their manifests."""
     for key, partition in batch.partitions.items():
         verdict = batch.verdicts.get(key, Verdict())
+        partition.refusals += retyped(
+            connection, batch.suite, key, verdict.failed, partition.columns, partition.earlier
+        )
         if not partition.refusals and batch.suite.is_too_bad(verdict.bad_rows, verdict.rows):
             partition.refusals.append(
                 f"{verdict.bad_rows} of {verdict.rows} rows break critical rules, more than"
@@ -29,11 +34,10 @@ def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> li
             )
     refused = {key for key, partition in batch.partitions.items() if partition.refusals}
     written: dict[str, dict[int, list[Path]]] = {"accepted": {}, "quarantine": {}}
-    touched: dict[int, tuple[list[dt.date], int]] = {}
     if batch.has_rows:
         verdicts.refuse(connection, refused)
         written = _write(connection, batch)
-        touched = touched_days(connection, batch.feed, batch.paths.lake, batch.partitions.values())
+    touched = touched_days(connection, batch)
     rows = _rows_per_file(connection, batch)
     quarantined = _quarantined(connection, batch)
     made = []
@@ -59,7 +63,8 @@ def _write(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[str, dic
     written = {
         "quarantine": lake.write_partitions(
             connection, verdicts.quarantine_sql(feed), lake.QUARANTINE, folder / "quarantine"
-        )
+        ),
+        "extra": write_extras(connection, batch),
     }
     turned_away = connection.execute("select 1 from turned_away limit 1").fetchone()
     kept = "select * from staged anti join turned_away using (id)"
@@ -166,11 +171,10 @@ def _manifest(
             sha256=file.sha256,
             bytes=file.bytes,
             rows=rows.get((partition.part, file.number), 0),
+            version=file.version,
         )
         for file in partition.files
     ]
-    known = list(batch.feed.columns)
-    extra = {c for f in partition.files if f.source is None for c in batch.files[f.number].columns}
     return Manifest(
         feed=batch.feed.name,
         channel=partition.channel,
@@ -199,7 +203,9 @@ def _manifest(
         statistics=batch.statistics.get((partition.channel, partition.day)),
         released=batch.released.get((partition.channel, partition.day)),
         refusal=refusal,
-        extra_columns=sorted(name for name in extra if name.lower() not in known),
+        columns=partition.columns,
+        extra_columns=partition.extra(batch.feed),
+        drift=partition.drift(batch.feed),
         suite_hash=batch.declared(partition.files),
         plan_hash=batch.plan_of(partition),
         registry_hash=applied_hash(batch.paths.lake),

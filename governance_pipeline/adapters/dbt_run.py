@@ -31,8 +31,24 @@ class Node:
     message: str
 
 
-def build(paths: Paths, memory_limit: str, threads: int, *, is_full: bool) -> list[Node]:
+def build(
+    paths: Paths,
+    memory_limit: str,
+    threads: int,
+    *,
+    is_full: bool,
+    only: Sequence[str] = (),
+    without: Sequence[str] = (),
+) -> list[Node]:
     """Run the models and tests on a home's warehouse, and leave no connection open.
+
+    Args:
+        paths: The home.
+        memory_limit: DuckDB's, e.g. "1GB"; what needs more is spilled beside the warehouse.
+        threads: How many models run at once.
+        is_full: Whether to build every table anew, whatever it holds.
+        only: Names of models to build; all if empty.
+        without: Names of models to leave out.
 
     Raises:
         WarehouseError: If a model fails, with what the engine said of the first.
@@ -43,7 +59,10 @@ def build(paths: Paths, memory_limit: str, threads: int, *, is_full: bool) -> li
     # Unit tests are for who changes a model, not for every run.
     arguments = ["build", "--no-write-json", "--exclude-resource-type", "unit_test"]
     # Staging is views, which stay as they are until a model changes, and then the build is full.
-    arguments += ["--full-refresh"] if is_full else ["--exclude", "path:models/staging"]
+    left_out = [*without] if is_full else ["path:models/staging", *without]
+    arguments += ["--full-refresh"] if is_full else []
+    arguments += ["--select", *only] if only else []
+    arguments += ["--exclude", *left_out] if left_out else []
     nodes = [_node(result) for result in _invoke(arguments, paths.root / "dbt")]
     failed = [node for node in nodes if node.kind == "model" and not node.passed]
     if failed:

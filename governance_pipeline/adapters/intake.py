@@ -5,7 +5,6 @@ a partition real is the rename of its manifest, last.
 """
 
 import datetime as dt
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -16,11 +15,13 @@ import duckdb
 from governance_pipeline.adapters import expectations, lake, ledger, manifests, set_rules, verdicts
 from governance_pipeline.adapters.batch import Batch, Partition
 from governance_pipeline.adapters.committing import commit_partitions
+from governance_pipeline.adapters.fingerprints import fingerprint
 from governance_pipeline.adapters.landing import Delivery, Source, discover, form_of
 from governance_pipeline.adapters.ledger import SourceFile
+from governance_pipeline.adapters.looking import look_at
 from governance_pipeline.adapters.manifests import Manifest, Release
 from governance_pipeline.adapters.plans import keep_current_plan
-from governance_pipeline.adapters.reading import DeliveredFile, fingerprint, look_at
+from governance_pipeline.adapters.reading import DeliveredFile
 from governance_pipeline.adapters.staging import stage
 from governance_pipeline.adapters.suites import load_suite
 from governance_pipeline.adapters.verdicts import Key
@@ -94,24 +95,31 @@ def intake_range(
 def _plan(batch: Batch, found: Sequence[Delivery], keys: Sequence[Key]) -> list[Manifest]:
     """Note in `batch` what is new or changed; return the manifests of what is neither."""
     numbers = count(1)
-    delivered: dict[Key, list[DeliveredFile]] = defaultdict(list)
+    manifest = {key: manifests.read(batch.paths.lake, batch.feed.name, *key) for key in keys}
+    known = {(s.path, s.version): s for m in manifest.values() if m for s in m.sources}
+    delivered: dict[Key, list[DeliveredFile]] = {}
     for delivery in found:
-        files = [
-            fingerprint(next(numbers), file, delivery, batch.paths.root) for file in delivery.files
+        looked = [
+            fingerprint(next(numbers), file, delivery, batch.paths.root, batch.folder, known)
+            for file in delivery.files
         ]
-        for day in sorted({day for _, day in keys}) if delivery.day is None else [delivery.day]:
-            delivered[delivery.channel, day] += files
+        files = [file for file in looked if file is not None]
+        if files or not looked:
+            own = sorted({day for _, day in keys}) if delivery.day is None else [delivery.day]
+            for day in own:
+                delivered.setdefault((delivery.channel, day), []).extend(files)
     unchanged = []
     for key in keys:
-        before = manifests.read(batch.paths.lake, batch.feed.name, *key)
-        now = delivered.get(key)
+        before, now = manifest[key], delivered.get(key)
         is_same = now is None or (key not in batch.released and _is_same(batch, before, now))
         if before is not None and is_same:
             unchanged.append(_noted(batch, before, now or []))
         elif now is not None:
             batch.partitions[key] = Partition(len(batch.partitions), *key, now, before)
     needed = {file.number: file for p in batch.partitions.values() for file in p.files}
-    batch.files = {number: look_at(file, batch.folder) for number, file in needed.items()}
+    batch.files = {
+        number: look_at(file, batch.folder, batch.feed) for number, file in needed.items()
+    }
     return unchanged
 
 
@@ -119,7 +127,7 @@ def _is_same(batch: Batch, before: Manifest | None, files: Sequence[DeliveredFil
     if before is None:
         return False
     known = {(source.sha256, form_of(Path(source.path))) for source in before.sources}
-    now = {(file.sha256, form_of(file.path)) for file in files}
+    now = {(file.sha256, form_of(Path(file.name))) for file in files}
     return known == now and before.suite_hash == batch.declared(files)
 
 

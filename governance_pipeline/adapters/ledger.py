@@ -16,7 +16,7 @@ HELD_ONCE = (*COUNTED, "empty", "superseded")
 
 
 class SourceFile(BaseModel):
-    """One delivered file, by its bytes."""
+    """One delivered file, by its bytes; `version` is its store's own name for them."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -24,6 +24,7 @@ class SourceFile(BaseModel):
     sha256: str
     bytes: int
     rows: int = 0
+    version: str | None = None
 
 
 class LedgerEntry(SourceFile):

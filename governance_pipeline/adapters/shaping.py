@@ -46,7 +46,7 @@ class Unit:
         """Return csv or json if the columns are texts just as they were delivered."""
         first = self.files[0]
         is_mapped = first.source is not None and first.source.mapping is not None
-        return None if is_mapped or first.form == "parquet" else first.form
+        return None if is_mapped or first.types or first.form == "parquet" else first.form
 
     def halves(self) -> list["Unit"]:
         """Return two units of half the files each."""
@@ -91,11 +91,11 @@ def shaped_sql(
         mapped = f"select _origin as __origin, * exclude (_origin) from ({raw})"
         return [(_staged_sql(unit, columns_of(unit.files), mapped, is_json), bound)]
     readable = f"select * from ({raw}) where _origin.unreadable is null"
-    mapped = f"with source as ({readable}) {_with_origin(source.path, source.mapping)}"
-    available = _mapped_columns(connection, source.path, mapped, bound)
+    mapped = f"with source as ({readable}) {_with_origin(source.said, source.mapping)}"
+    available = _mapped_columns(connection, source.said, mapped, bound)
     lost = [name for name in unit.suite.required if name not in map(str.lower, available)]
     if lost:
-        raise SourceError(f"the mapping of {source.path} gives no {', '.join(lost)}; add them")
+        raise SourceError(f"the mapping of {source.said} gives no {', '.join(lost)}; add them")
     statements = [(_staged_sql(unit, available, mapped, is_json), bound)]
     if is_json:
         broken = f"select _origin as __origin from ({raw}) where _origin.unreadable is not null"

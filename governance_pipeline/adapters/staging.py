@@ -122,7 +122,10 @@ def _stage_unit(
         if unit.files[0].form != "parquet":
             written.append(batch.folder / "staged" / f"{kind}-{next(numbers):05d}.parquet")
             _keep_rejects(connection, unit, written[-1])
-    except FILE_ERRORS as error:
+    except duckdb.Error as error:
+        # Of a broken Parquet file DuckDB says so by no class of its own.
+        if not isinstance(error, FILE_ERRORS) and type(error) is not duckdb.Error:
+            raise
         for file in written:
             file.unlink(missing_ok=True)
         _forget_rejects(connection)

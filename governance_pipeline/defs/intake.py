@@ -18,7 +18,7 @@ from governance_pipeline.progress import say
 CHECKS = {
     "rows_are_accounted_for": "Every delivered row was accepted or is in the quarantine.",
     "critical_rules_hold": "No delivery was refused and no row broke a critical rule.",
-    "warning_rules_hold": "No row broke a rule that lets it pass.",
+    "warning_rules_hold": "No row broke a rule that lets it pass, and no column came or went.",
 }
 DAYS_SHOWN = 30
 
@@ -184,12 +184,17 @@ def _check_results(key: dg.AssetKey, outcomes: Sequence[Manifest]) -> Iterator[d
         },
     )
     warned = _broken_rules(outcomes, "warning")
+    drifted = [f"{o.channel} {o.delivery_date}: {said}" for o in outcomes for said in o.drift]
     yield dg.AssetCheckResult(
         asset_key=key,
         check_name="warning_rules_hold",
-        passed=not warned,
+        passed=not warned and not drifted,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"rows": dg.MetadataValue.md(_listed(warned))},
+        metadata={
+            "rows": dg.MetadataValue.md(_listed(warned)),
+            "columns": dg.MetadataValue.md(_listed(drifted)),
+            "extra_columns": ", ".join(sorted({c for o in outcomes for c in o.extra_columns})),
+        },
     )
 
 

@@ -140,7 +140,7 @@ def test_a_missing_column_refuses_and_says_what_was_found(paths: Paths) -> None:
     deliver(paths, "a.csv", as_csv([decision(n) for n in range(1, 11)]), NEXT_DAY)
     refused, accepted = take_in(paths, [DAY, NEXT_DAY])
     assert (refused.state, accepted.state) == ("refused", "accepted")
-    assert "a.csv lacks strategy_id; it has decision_id, " in (refused.refusal or "")
+    assert "a.csv lacks strategy_id (text); it has decision_id, " in (refused.refusal or "")
     assert (refused.rows_delivered, refused.rows_quarantined) == (10, 10)
 
 

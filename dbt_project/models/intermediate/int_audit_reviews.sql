@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    pre_hook="{{ forget_decision_days() }}"
+    pre_hook="{{ forget_decided_days() }}"
 ) }}
 
 with
@@ -10,7 +10,7 @@ units as (
 
     select * from {{ ref('int_sampled_units') }}
 
-    where {{ in_decision_days('decision_date') }}
+    where {{ in_decided_days('decision_date') }}
 
 ),
 

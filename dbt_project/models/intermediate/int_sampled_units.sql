@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    pre_hook="{{ forget_decision_days() }}"
+    pre_hook="{{ forget_decided_days() }}"
 ) }}
 
 with
@@ -10,7 +10,7 @@ draws as (
 
     select * from {{ ref('stg_sampled_decisions') }}
 
-    where {{ in_decision_days('decision_date') }} and is_unit
+    where {{ in_decided_days('decision_date') }} and is_unit
 
 ),
 
@@ -18,7 +18,7 @@ contested_draws as (
 
     select * from {{ ref('stg_contested_sampled_decisions') }}
 
-    where {{ in_decision_days('decision_date') }}
+    where {{ in_decided_days('decision_date') }}
 
 ),
 

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    pre_hook="{{ forget_decision_days() }}"
+    pre_hook="{{ forget_decided_days() }}"
 ) }}
 
 with
@@ -10,7 +10,7 @@ actioned as (
 
     select * from {{ ref('stg_actioned_decisions') }}
 
-    where {{ in_decision_days('decision_date') }} and environment = 'live' and action <> 'none'
+    where {{ in_decided_days('decision_date') }} and environment = 'live' and action <> 'none'
 
 ),
 

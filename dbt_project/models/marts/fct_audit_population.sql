@@ -1,8 +1,17 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook="{{ forget_decided_days() }}"
+) }}
+
 with
 
 frame as (
 
     select * from {{ ref('int_audit_frame') }}
+
+    where {{ in_decided_days('decision_date') }}
 
 ),
 

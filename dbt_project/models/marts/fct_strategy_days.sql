@@ -1,8 +1,17 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook="{{ forget_decision_days() }}"
+) }}
+
 with
 
 tallies as (
 
     select * from {{ ref('int_decision_tallies') }}
+
+    where {{ in_decision_days('decision_date') }}
 
 ),
 
@@ -10,11 +19,15 @@ draws as (
 
     select * from {{ ref('int_audit_draws') }}
 
+    where {{ in_decision_days('decision_date') }}
+
 ),
 
 appeals as (
 
     select * from {{ ref('int_appeals_matched') }}
+
+    where {{ in_decision_days('decision_date') }}
 
 ),
 

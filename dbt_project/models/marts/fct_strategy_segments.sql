@@ -1,22 +1,24 @@
+-- depends_on: {{ ref('stg_decided_days') }}
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='append_new_columns',
-    pre_hook="{{ forget_decision_days() }}"
+    pre_hook="{{ forget_decided_days() }}"
 ) }}
 
 with
 
-tallies as (
+decisions as (
 
-    select * from {{ ref('int_segment_tallies') }}
+    select * from {{ ref('int_decisions') }}
 
-    where {{ in_decision_days('decision_date') }}
+    {{ where_decided() }}
 
 ),
 
-summed as (
+counted as (
 
+    -- A pass of its own: with the strata beside it there would be several times the cells.
     select
         strategy_id,
         version,
@@ -25,14 +27,14 @@ summed as (
         decision_date,
         category,
         market,
-        cast(sum(decisions) as bigint) as decisions,
-        cast(coalesce(sum(decisions) filter (where is_fired), 0) as bigint) as fired,
-        cast(sum(reach) as bigint) as reach
+        count(*) as decisions,
+        count(*) filter (where is_fired) as fired,
+        cast(coalesce(sum(reach), 0) as bigint) as reach
 
-    from tallies
+    from decisions
 
     group by strategy_id, version, channel, environment, decision_date, category, market
 
 )
 
-select * from summed
+select * from counted

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 CHANNELS = ("shoptab", "campaigns", "shopads", "affiliate", "video", "lives")
+ABOUT_DECISIONS = ("audit_labels", "appeals")
+"""The feeds whose rows speak of decisions, and wait for them."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,9 @@ class Settings(BaseSettings):
         description="The escalations' store, e.g. postgresql://governance@db/ops; its password is "
         "PGPASSWORD's. ops.db in the home by default.",
     )
+    ui_url: str = Field(
+        "http://127.0.0.1:3000", description="Where the catalog is served, for links in messages."
+    )
     threads: int = Field(2, ge=1, description="Threads DuckDB may use.")
 
     @property

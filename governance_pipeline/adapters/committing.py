@@ -20,8 +20,8 @@ from governance_pipeline.adapters.verdicts import Verdict
 from governance_pipeline.feeds import accepted_columns
 
 
-def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> list[Manifest]:
-    """Write every table of the staged partitions and commit their manifests."""
+def note_refusals(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    """Refuse the deliveries that were judged too bad to take a part of."""
     for key, partition in batch.partitions.items():
         verdict = batch.verdicts.get(key, Verdict())
         partition.refusals += retyped(
@@ -32,6 +32,10 @@ def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> li
                 f"{verdict.bad_rows} of {verdict.rows} rows break critical rules, more than"
                 f" {batch.suite.max_bad_share:.0%}; mend the file and deliver it again"
             )
+
+
+def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> list[Manifest]:
+    """Write every table of the staged partitions and commit their manifests."""
     refused = {key for key, partition in batch.partitions.items() if partition.refusals}
     written: dict[str, dict[int, list[Path]]] = {"accepted": {}, "quarantine": {}}
     if batch.has_rows:
@@ -39,16 +43,11 @@ def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> li
         written = _write(connection, batch)
     touched = touched_days(connection, batch)
     rows = _rows_per_file(connection, batch)
-    quarantined = _quarantined(connection, batch)
     made = []
     for partition in _delivered(batch):
         files = _place(batch, partition, written)
         days, waiting = touched.get(partition.part, ([], 0))
-        made.append(
-            _manifest(
-                batch, partition, files, quarantined.get(partition.part, 0), days, waiting, rows
-            )
-        )
+        made.append(_manifest(batch, partition, files, days, waiting, rows))
     named = {batch.paths.lake / f for m in made for own in m.files.values() for f in own}
     lake.make_durable(sorted(named))
     manifests.commit_all(batch.paths.lake, made)
@@ -104,16 +103,6 @@ def _rows_per_file(
     return {(part, file): rows for part, file, rows in found}
 
 
-def _quarantined(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[int, int]:
-    if not batch.has_rows:
-        return {}
-    return dict(
-        connection.execute(
-            "select part, count(*) from staged semi join turned_away using (id) group by part"
-        ).fetchall()
-    )
-
-
 def _delivered(batch: Batch) -> list[Partition]:
     """Return the partitions that were delivered: a source that dates its rows ends at its last."""
     return [
@@ -153,13 +142,17 @@ def _manifest(
     batch: Batch,
     partition: Partition,
     files: dict[str, list[str]],
-    quarantined: int,
     days: Sequence[dt.date],
     waiting: int,
     rows: Mapping[tuple[int, int], int],
 ) -> Manifest:
     verdict = batch.verdicts.get((partition.channel, partition.day), Verdict())
     before, refusal = partition.before, "; ".join(partition.refusals) or None
+    # Counted where they were written: a row that is nowhere is then missed.
+    accepted, quarantined = (
+        lake.count_rows(batch.paths.lake, files.get(kind, ()))
+        for kind in ("accepted", "quarantine")
+    )
     if before is not None:
         days = sorted({*days, *before.decision_days})
         if refusal:  # what was accepted before stays what everybody reads
@@ -181,7 +174,7 @@ def _manifest(
         delivery_date=partition.day,
         state="refused" if refusal else "accepted" if verdict.rows else "empty",
         rows_delivered=verdict.rows,
-        rows_accepted=verdict.rows - quarantined,
+        rows_accepted=accepted,
         rows_quarantined=quarantined,
         restatements=_restatements(partition),
         pending_rows=waiting,

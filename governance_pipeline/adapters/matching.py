@@ -13,7 +13,7 @@ import duckdb
 from governance_pipeline.adapters import manifests
 from governance_pipeline.adapters.batch import Batch
 from governance_pipeline.adapters.sql import literal, quoted
-from governance_pipeline.feeds import Feed
+from governance_pipeline.feeds import ABOUT_DECISIONS, Feed
 
 RECENTLY = dt.timedelta(days=45)
 """How far back decisions are looked for first: nearly all labels and appeals come within it."""
@@ -48,9 +48,9 @@ def touched_days(
     rows that found none, so that the cost of a day does not grow with the history.
     """
     feed = batch.feed
-    if feed.name in ("audit_labels", "appeals"):
+    if feed.name in ABOUT_DECISIONS:
         _load_spoken(connection, batch)
-        _find_decisions(connection, feed, batch.paths.lake)
+        find_decisions(connection, feed, batch.paths.lake)
         query = TOUCHED
     elif batch.has_rows:
         query = (
@@ -64,7 +64,7 @@ def touched_days(
     }
 
 
-def _find_decisions(connection: duckdb.DuckDBPyConnection, feed: Feed, lake: Path) -> None:
+def find_decisions(connection: duckdb.DuckDBPyConnection, feed: Feed, lake: Path) -> None:
     """Note in the table `hits` which decision days each row of `spoken` speaks of."""
     connection.execute(
         "create temp table hits (id bigint, decision_id varchar, decision_date date)"

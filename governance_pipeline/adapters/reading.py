@@ -73,7 +73,7 @@ def raw_sql(files: Sequence[DeliveredFile]) -> str:
         rows = "read_parquet($paths)"
     else:
         rows = (
-            f"read_csv($paths, columns = {_csv_columns(first)}, header = true,"
+            f"read_csv($paths, columns = {_read_as(first.columns, first.types)}, header = true,"
             f" delim = '{first.delimiter}', quote = '\"', escape = '\"', auto_detect = false,"
             f"{' allow_quoted_nulls = false,' if first.types else ''}"
             f" store_rejects = true, max_line_size = {LONGEST_LINE})"
@@ -97,11 +97,10 @@ def trusting_json_sql(files: Sequence[DeliveredFile]) -> str:
     broken line, and who finds a row that is turned away must read again.
     """
     names = columns_of(files)
-    texts = ", ".join(f"{literal(name)}: 'varchar'" for name in names)
     return (
         "select struct_pack(file := file_index, row_number := null::bigint,"
         " unreadable := null::varchar, whole := ''::varchar) as _origin,"
-        f" {', '.join(map(quoted, names))} from read_json($paths, columns = {{{texts}}},"
+        f" {', '.join(map(quoted, names))} from read_json($paths, columns = {_read_as(names)},"
         " format = 'newline_delimited', auto_detect = false,"
         f" maximum_object_size = {LONGEST_LINE})"
     )
@@ -130,7 +129,7 @@ def _json_sql(columns: Sequence[str]) -> str:
     )"""
 
 
-def _csv_columns(file: DeliveredFile) -> str:
-    types = file.types or ["varchar"] * len(file.columns)
-    fields = (f"{literal(n)}: '{kind}'" for n, kind in zip(file.columns, types, strict=True))
-    return "{" + ", ".join(fields) + "}"
+def _read_as(names: Sequence[str], types: Sequence[str] = ()) -> str:
+    """Return DuckDB's struct of columns and their types, text where none are known."""
+    kinds = types or ["varchar"] * len(names)
+    return "{" + ", ".join(f"{literal(n)}: '{k}'" for n, k in zip(names, kinds, strict=True)) + "}"

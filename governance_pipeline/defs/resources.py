@@ -8,6 +8,7 @@ import dagster as dg
 
 from governance_pipeline.adapters.writer_lock import writer_lock
 from governance_pipeline.paths import Paths
+from governance_pipeline.settings import Settings
 
 
 class Home(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -38,3 +39,16 @@ class Home(dg.ConfigurableResource):  # type: ignore[type-arg]
             wait_seconds=self.wait_seconds if run else 0.0,
         ):
             yield self
+
+
+class DeskAt(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where the escalations' desk works: no lock of the home, it has a store of its own."""
+
+    root: str
+    ops_url: str = ""
+    ui_url: str
+
+    @property
+    def settings(self) -> Settings:
+        """What the desk needs to know of the home."""
+        return Settings(home=Path(self.root), ops_url=self.ops_url or None, ui_url=self.ui_url)

@@ -420,6 +420,14 @@ def test_findings_find_the_escalation_that_they_belong_to() -> None:
     assert becomes(case.now + 14 * DAY) == "open"
 
 
+def test_what_a_law_demands_is_an_escalation_of_its_own() -> None:
+    case, lawful = Case(), finding(statutory="gpsr_order", policy="counterfeit")
+    assert match(lawful, [case.state], DESK, NOW).action == "open"
+    assert fingerprint(lawful) != fingerprint(case.state.finding)
+    drop = replace(finding(metric="precision"), policy="counterfeit")
+    assert match(drop, [Case(lawful).state], DESK, NOW).action == "open"
+
+
 def test_what_a_person_closed_and_never_went_away_is_left_alone_for_a_while() -> None:
     case = delivered(Case())
     case.do(c.Accept(actor=REQUESTER, reason="we live with it"))

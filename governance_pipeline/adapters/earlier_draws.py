@@ -48,8 +48,12 @@ def decision_days(connection: duckdb.DuckDBPyConnection) -> dict[int, set[dt.dat
     return found
 
 
-def committed(lake: Path) -> list[Drawn]:
-    """Return every committed delivery of decisions, in the order of their dates."""
+def committed(lake: Path, since: dt.date) -> list[Drawn]:
+    """Return the committed deliveries that may speak of decisions from a day on, in their order.
+
+    A decision is not delivered before its day, so what came earlier need not be read.
+    """
+    near = [key for key in manifests.keys(lake, "decisions") if key[2] >= since]
     found = [
         Drawn(
             m.channel,
@@ -58,8 +62,8 @@ def committed(lake: Path) -> list[Drawn]:
             [lake / name for name in m.files["accepted"]],
             [lake / name for name in m.files["counted_decisions"]],
         )
-        for m in manifests.read_feed(lake, "decisions")
-        if m.files.get("accepted") and m.files.get("counted_decisions")
+        for m in (manifests.read(lake, *key) for key in near)
+        if m and m.files.get("accepted") and m.files.get("counted_decisions")
     ]
     return sorted(found, key=lambda drawn: drawn.delivery_date)
 

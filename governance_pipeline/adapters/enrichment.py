@@ -1,5 +1,6 @@
 """What intake adds to an accepted decision: its bins, its stratum, its unit and the audit draw."""
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -128,7 +129,8 @@ def write(
     _prepare(connection, batch)
     _show(connection, accepted)
     days = earlier_draws.decision_days(connection)
-    drawn = earlier_draws.committed(batch.paths.lake)
+    first = min((day for own in days.values() for day in own), default=dt.date.max)
+    drawn = earlier_draws.committed(batch.paths.lake, first)
     partitions = {partition.part: partition for partition in batch.partitions.values()}
     for parts in _together(batch, partitions, days):
         only = parts[0] if len(parts) == 1 else None

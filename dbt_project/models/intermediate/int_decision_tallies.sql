@@ -1,9 +1,5 @@
 -- depends_on: {{ ref('stg_build_days') }}
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    pre_hook="{{ forget_decision_days() }}"
-) }}
+{{ recomputed_by_day() }}
 
 with
 

@@ -1,8 +1,4 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    pre_hook="{{ forget_decision_months() }}"
-) }}
+{{ recomputed_by_month() }}
 
 with
 

@@ -19,9 +19,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GOVERNANCE_", frozen=True)
 
     home: Path = Field(Path(".governance"), description="The folder that holds all state.")
-    engine: Literal["duckdb"] = Field("duckdb", description="The engine dbt runs on.")
+    engine: Literal["duckdb", "spark"] = Field("duckdb", description="The engine dbt runs on.")
     memory_limit: str = Field("1GB", description="DuckDB's memory limit, e.g. 1GB.")
-    threads: int = Field(2, ge=1, description="Threads DuckDB may use.")
+    threads: int = Field(2, ge=1, description="Threads the engine may use on this machine.")
+    spark_master: str = Field("", description="Spark's master; this machine's threads if empty.")
+    spark_memory: str = Field("2g", description="Memory of Spark's driver, e.g. 2g.")
 
     @property
     def paths(self) -> Paths:

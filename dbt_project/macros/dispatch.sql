@@ -19,18 +19,16 @@ docs/decisions/one-sql-for-two-engines.md says why each is here. -#}
     cast(sum(cast({{ expression }} as decimal(38, 9))) as double)
 {%- endmacro %}
 
-{#- Spark prunes partitions by constants alone, so there the days are written out. -#}
+{#- Spark prunes partitions by constants alone, so there the days are written out, as the engine
+names them. Never while parsing: a variable that changes costs a new parse. -#}
 {% macro default__in_decision_days(column) -%}
     {{ column }} in (select days.day from {{ ref('stg_build_days') }} as days)
 {%- endmacro %}
 
 {% macro spark__in_decision_days(column) -%}
-    {%- set days = decision_days() -%}
-    {%- if days -%}
-        {{ column }} in (date '{{ days | join("', date '") }}')
-    {%- else -%}
-        {{ governance.default__in_decision_days(column) }}
-    {%- endif -%}
+    {%- set as_rows = default__in_decision_days(column) -%}
+    {%- set days = env_var('GOVERNANCE_DECISION_DAYS', '').split() if execute else [] -%}
+    {{ column ~ " in (date '" ~ days | join("', date '") ~ "')" if days else as_rows }}
 {%- endmacro %}
 
 {% macro default__in_decision_months(column) -%}
@@ -40,23 +38,12 @@ docs/decisions/one-sql-for-two-engines.md says why each is here. -#}
 {%- endmacro %}
 
 {% macro spark__in_decision_months(column) -%}
+    {%- set as_rows = default__in_decision_months(column) -%}
+    {%- set days = env_var('GOVERNANCE_DECISION_DAYS', '').split() if execute else [] -%}
     {%- set months = [] -%}
-    {%- for day in decision_days() -%}
-        {%- do months.append(day[:7] ~ '-01') -%}
-    {%- endfor -%}
-    {%- if months -%}
-        {{ column }} in (date '{{ months | unique | join("', date '") }}')
-    {%- else -%}
-        {{ governance.default__in_decision_months(column) }}
-    {%- endif -%}
-{%- endmacro %}
-
-{#- The days of this build. Never while parsing, where a variable that changes costs a new parse;
-the reference makes the model wait for the days whichever way they are read. -#}
-{% macro decision_days() -%}
-    {%- set days = ref('stg_build_days') -%}
-    {%- set named = env_var('GOVERNANCE_DECISION_DAYS', '') if execute else '' -%}
-    {{ return(named.split() if named else []) }}
+    {%- for day in days -%}{%- do months.append(day[:7] ~ '-01') -%}{%- endfor -%}
+    {%- set months = months | unique | join("', date '") -%}
+    {{ column ~ " in (date '" ~ months ~ "')" if months else as_rows }}
 {%- endmacro %}
 
 {% macro default__forget(is_recomputed) -%}
@@ -71,3 +58,13 @@ the reference makes the model wait for the days whichever way they are read. -#}
 {% macro spark__forget(is_recomputed) -%}
     select 1
 {%- endmacro %}
+
+{#- What a contract's types are called on Spark. -#}
+{% macro spark__get_empty_schema_sql(columns) %}
+    {%- set called = {'varchar': 'string', 'timestamp': 'timestamp_ntz'} -%}
+    select
+    {% for column in columns.values() %}
+        cast(null as {{ called.get(column.data_type, column.data_type) }}) as {{ column.name }}
+        {{- ',' if not loop.last }}
+    {% endfor %}
+{% endmacro %}

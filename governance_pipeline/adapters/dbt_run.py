@@ -4,7 +4,7 @@ What it keeps of a parse lies in the home, so the next run of the same home does
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +33,26 @@ def build(paths: Paths, memory_limit: str, threads: int, *, is_full: bool) -> li
     Raises:
         WarehouseError: If a model fails, with what the engine said of the first.
     """
-    os.environ["GOVERNANCE_WAREHOUSE"] = str(paths.warehouse)
-    os.environ["GOVERNANCE_MEMORY_LIMIT"] = memory_limit
-    os.environ["GOVERNANCE_THREADS"] = str(threads)
-    # Unit tests are for who changes a model, not for every run.
-    arguments = ["build", "--no-write-json", "--exclude-resource-type", "unit_test"]
+    variables = {
+        "GOVERNANCE_WAREHOUSE": str(paths.warehouse),
+        "GOVERNANCE_MEMORY_LIMIT": memory_limit,
+        "GOVERNANCE_THREADS": str(threads),
+    }
     # Staging is views, which stay as they are until a model changes, and then the build is full.
-    arguments += ["--full-refresh"] if is_full else ["--exclude", "path:models/staging"]
-    nodes = [_node(result) for result in _invoke(arguments, paths.root / "dbt")]
+    options = ["--full-refresh"] if is_full else ["--exclude", "path:models/staging"]
+    return run(options, variables, paths.root / "dbt")
+
+
+def run(options: Sequence[str], variables: Mapping[str, str], target: Path) -> list[Node]:
+    """Run dbt's models and tests with some options, `variables` in their environment.
+
+    Raises:
+        WarehouseError: If a model fails, with what the engine said of the first.
+    """
+    os.environ.update(variables)
+    # Unit tests are for who changes a model, not for every run.
+    arguments = ["build", "--no-write-json", "--exclude-resource-type", "unit_test", *options]
+    nodes = [_node(result) for result in _invoke(arguments, target)]
     failed = [node for node in nodes if node.kind == "model" and not node.passed]
     if failed:
         said = " ".join(failed[0].message.split())

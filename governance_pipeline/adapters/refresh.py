@@ -7,6 +7,7 @@ a run that died before its note is done again.
 import datetime as dt
 import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 
@@ -30,20 +31,21 @@ class RefreshPlan:
     is_empty: bool = False
 
 
-def plan_refresh(paths: Paths) -> RefreshPlan:
+def plan_refresh(paths: Paths, built_by: str = "duckdb") -> RefreshPlan:
     """Compare the committed deliveries with those the marts were built from.
 
-    A new registry rebuilds its dimensions whatever was delivered, a changed model everything;
-    nothing new at all is empty.
+    A new registry rebuilds its dimensions whatever was delivered, a changed model or another
+    engine everything; nothing new at all is empty.
     """
+    models = f"{_models()} {built_by}"
     found = manifests.read_all(paths.lake)
     now = pd.DataFrame(
         [(m.feed, m.channel, m.delivery_date.isoformat(), m.token) for m in found]
-        + [("registry", "", "", applied_hash(paths.lake) or ""), ("models", "", "", _models())],
+        + [("registry", "", "", applied_hash(paths.lake) or ""), ("models", "", "", models)],
         columns=["feed", "channel", "delivery_date", "token"],
     )
     before = _built_from(paths)
-    is_full = _models() not in set(before["token"])
+    is_full = models not in set(before["token"])
     if is_full:
         before = before.iloc[:0]
     merged = now.merge(before, on=["feed", "channel", "delivery_date"], how="left")
@@ -68,9 +70,9 @@ def plan_refresh(paths: Paths) -> RefreshPlan:
     )
 
 
-def prepare(paths: Paths, plan: RefreshPlan, memory_limit: str) -> None:
-    """Point the warehouse's sources at the files this build needs."""
-    warehouse.prepare_sources(
+def prepare(paths: Paths, plan: RefreshPlan, memory_limit: str) -> dict[str, list[Path]]:
+    """Point the warehouse's sources at the files this build needs, and return them by table."""
+    return warehouse.prepare_sources(
         paths.warehouse,
         paths.lake,
         plan.found,

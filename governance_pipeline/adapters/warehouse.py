@@ -70,8 +70,10 @@ def prepare_sources(
     *,
     secret: str,
     memory_limit: str = "1GB",
-) -> None:
+) -> dict[str, list[Path]]:
     """Point the schema `lake` at the files that a build of some decision days needs.
+
+    The files are returned by table, the empty typed one first; small tables have none.
 
     Every feed is restricted to deliveries that touched those days or may speak of them, so the
     cost of a build does not grow with the history.
@@ -84,34 +86,41 @@ def prepare_sources(
         secret: Keys the hashes of items and sellers in published evidence.
         memory_limit: DuckDB's, e.g. "1GB".
     """
-    wanted = set(decision_days)
-    register = applied_folder(lake)
+    sources = _source_files(lake, found, set(decision_days))
     with connect(path, memory_limit=memory_limit) as connection:
         connection.execute("create schema if not exists lake")
-        shared = {m.token for m in manifests.contested(found, wanted)}
-        alone = [m for m in found if m.token not in shared]
-        for table in (*FEEDS, *THIN):
-            kept = found if table == "actioned_decisions" else alone
-            if table in ABOUT_DECISIONS:
-                files = manifests.files_of(lake, manifests.speaking_of(found, wanted), table)
-            else:
-                files = manifests.files_of(lake, kept, table, wanted if table in BY_DAY else None)
-            _view(connection, table, [lake / "empty" / f"{table}.parquet", *files])
-        _view(connection, "recent_audit_labels", _recent_labels(lake, found))
-        every = manifests.files_of(lake, found, "audit_labels")
-        _view(connection, "every_audit_label", [lake / "empty" / "audit_labels.parquet", *every])
-        for table in ("decisions", "sampled_decisions"):
-            files = manifests.files_of(lake, [m for m in found if m.token in shared], table, wanted)
-            empty = lake / "empty" / f"{table}.parquet"
-            _view(connection, f"contested_{table}", [empty, *files])
-        for table in REGISTER:
-            _view(connection, table, [register / f"{table}.parquet"])
+        for table, files in sources.items():
+            _view(connection, table, files)
         _deliveries(connection, found)
         _days(connection, decision_days)
         # Not the sampling key itself: who may read the warehouse may not foresee the draws.
         evidence_key = hashlib.sha256(f"evidence {secret}".encode()).hexdigest()
         connection.execute("create or replace table lake.evidence_key (evidence_key varchar)")
         connection.execute("insert into lake.evidence_key values ($key)", {"key": evidence_key})
+    return sources
+
+
+def _source_files(
+    lake: Path, found: Sequence[Manifest], wanted: set[dt.date]
+) -> dict[str, list[Path]]:
+    shared = {m.token for m in manifests.contested(found, wanted)}
+    alone = [m for m in found if m.token not in shared]
+    sources = {}
+    for table in (*FEEDS, *THIN):
+        kept = found if table == "actioned_decisions" else alone
+        if table in ABOUT_DECISIONS:
+            files = manifests.files_of(lake, manifests.speaking_of(found, wanted), table)
+        else:
+            files = manifests.files_of(lake, kept, table, wanted if table in BY_DAY else None)
+        sources[table] = [lake / "empty" / f"{table}.parquet", *files]
+    sources["recent_audit_labels"] = _recent_labels(lake, found)
+    every = manifests.files_of(lake, found, "audit_labels")
+    sources["every_audit_label"] = [lake / "empty" / "audit_labels.parquet", *every]
+    for table in ("decisions", "sampled_decisions"):
+        files = manifests.files_of(lake, [m for m in found if m.token in shared], table, wanted)
+        sources[f"contested_{table}"] = [lake / "empty" / f"{table}.parquet", *files]
+    register = applied_folder(lake)
+    return sources | {table: [register / f"{table}.parquet"] for table in REGISTER}
 
 
 def _recent_labels(lake: Path, found: Sequence[Manifest]) -> list[Path]:

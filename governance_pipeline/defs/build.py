@@ -17,7 +17,6 @@ def build_definitions(
     partitions = daily(calendar.start, calendar.end)
     taking_in = automation.intake_job()
     judging = automation.judgement_job()
-    paths = settings.paths
     register = [] if registry is None else strategies.strategy_specs(registry)
     return dg.Definitions(
         assets=[
@@ -36,8 +35,6 @@ def build_definitions(
         sensors=automation.judgement_sensors(taking_in, judging),
         executor=dg.in_process_executor,
         resources={
-            "home": Home(
-                root=str(paths.root), memory_limit=settings.memory_limit, threads=settings.threads
-            ),
+            "home": Home(root=str(settings.paths.root), **settings.model_dump(exclude={"home"})),
         },
     )

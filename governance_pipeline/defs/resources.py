@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import dagster as dg
 
 from governance_pipeline.adapters.writer_lock import writer_lock
 from governance_pipeline.paths import Paths
+from governance_pipeline.settings import Settings
 
 
 class Home(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -20,6 +22,21 @@ class Home(dg.ConfigurableResource):  # type: ignore[type-arg]
     root: str
     memory_limit: str = "1GB"
     threads: int = 2
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    spark_master: str = ""
+    spark_memory: str = "2g"
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that this home runs with."""
+        return Settings(
+            home=Path(self.root),
+            engine=self.engine,
+            memory_limit=self.memory_limit,
+            threads=self.threads,
+            spark_master=self.spark_master,
+            spark_memory=self.spark_memory,
+        )
 
     @property
     def paths(self) -> Paths:

@@ -19,6 +19,7 @@ from governance_pipeline import show
 from governance_pipeline.cli_audit import audit
 from governance_pipeline.cli_backtest import backtest
 from governance_pipeline.cli_evidence import evidence, reinstate
+from governance_pipeline.cli_feed import feed
 from governance_pipeline.errors import GovernanceError, InputError
 from governance_pipeline.settings import Settings
 
@@ -197,7 +198,7 @@ def dictionary() -> None:
     click.echo(data_dictionary(), nl=False)
 
 
-for command in (audit, backtest, evidence, reinstate):
+for command in (audit, backtest, evidence, feed, reinstate):
     cli.add_command(command)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+pytest_plugins = ["tests.postgres"]  # postgres_server, postgres_url
+
 Governance = Callable[..., subprocess.CompletedProcess[str]]
 
 

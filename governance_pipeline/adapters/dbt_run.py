@@ -14,6 +14,10 @@ from governance_pipeline.errors import WarehouseError
 from governance_pipeline.paths import Paths
 from governance_pipeline.settings import DBT_PROJECT
 
+# What dbt tells whom: nothing to the console, and to its log file not every thought it has, whose
+# thousands of lines cost more than some models.
+SAID = ("--quiet", "--log-level-file", "info")
+
 
 @dataclass(frozen=True)
 class Node:
@@ -85,7 +89,7 @@ def _invoke(arguments: Sequence[str], target: Path) -> list[Any]:
     try:
         # A thread of its own, because dbt looks through the whole call stack for each of its flags.
         with ThreadPoolExecutor(1) as alone:
-            done = alone.submit(dbtRunner().invoke, ["--quiet", *arguments, *options]).result()
+            done = alone.submit(dbtRunner().invoke, [*SAID, *arguments, *options]).result()
     finally:
         # dbt keeps the file open for the life of its process, which here is ours.
         DuckDBConnectionManager.close_all_connections()

@@ -27,7 +27,8 @@ class Rule:
     """One expectation: its name, its weight, and the SQL of the rows that break it.
 
     A rule on the uniqueness of columns has them in `unique_by` and breaks no row by itself. A rule
-    that `requires` its column refuses a file without it.
+    that `requires` its column refuses a file without it. `why` says what breaks with the rule,
+    `remedy` what the supplier of a row does about it, in one sentence each.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Rule:
     unique_by: tuple[str, ...] = ()
     skips_nulls: bool = False
     requires: bool = False
+    why: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,10 +117,11 @@ def _rule(file: str, expectation: Mapping[str, Any]) -> Rule:
             f"{file}: {name} has severity {severity}; use critical or warning"
         )
     kwargs = expectation.get("kwargs") or {}
+    why, remedy = str(expectation.get("notes", "")), str(meta.get("remedy", ""))
     if kind == "expect_compound_columns_to_be_unique":
         columns = tuple(kwargs["column_list"])
         skips = kwargs.get("ignore_row_if") == "any_value_is_missing"
-        return Rule(name, severity, columns[-1], "false", columns, skips)
+        return Rule(name, severity, columns[-1], "false", columns, skips, why=why, remedy=remedy)
     if kind not in _COMPILERS:
         raise ExpectationFileError(
             f"{file}: {name} is of type {kind}, which finds no rows; "
@@ -129,7 +133,7 @@ def _rule(file: str, expectation: Mapping[str, Any]) -> Rule:
         raise ExpectationFileError(f"{file}: {name} has wrong kwargs: {error}") from error
     requires = kind == "expect_column_values_to_not_be_null" and severity == "critical"
     column = kwargs.get("column") or meta.get("column")
-    return Rule(name, severity, column, broken, requires=requires)
+    return Rule(name, severity, column, broken, requires=requires, why=why, remedy=remedy)
 
 
 def _not_null(kwargs: Mapping[str, Any]) -> str:

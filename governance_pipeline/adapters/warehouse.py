@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 
 from governance_pipeline.adapters import manifests
 from governance_pipeline.adapters.manifests import Manifest
@@ -160,7 +161,7 @@ def read_frames(
     """
     with connect(path, read_only=True) as connection:
         try:
-            return {name: connection.execute(sql, values).df() for name, sql in queries.items()}
+            return {name: _frame(connection, sql, values) for name, sql in queries.items()}
         except duckdb.CatalogException as error:
             said = str(error).splitlines()[0]
             raise WarehouseError(f"{said}; `governance run` builds what is missing") from error
@@ -169,6 +170,19 @@ def read_frames(
 def read_frame(path: Path, sql: str, values: Mapping[str, Any] | None = None) -> pd.DataFrame:
     """Return the answer to one query; raises as `read_frames`."""
     return read_frames(path, {"answer": sql}, values)["answer"]
+
+
+def _frame(
+    connection: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, Any] | None
+) -> pd.DataFrame:
+    """Return an answer with its dates as times, since pandas has no type for days."""
+    # By way of Arrow, whose texts pandas takes over as they are: a quarter of the time.
+    answer = connection.sql(sql, params=values).to_arrow_table()
+    for at, column in enumerate(answer.schema):
+        if pa.types.is_date(column.type):
+            times = answer.column(at).cast(pa.timestamp("us"))
+            answer = answer.set_column(at, column.name, times)
+    return answer.to_pandas()
 
 
 def has_table(path: Path, table: str) -> bool:

@@ -62,7 +62,7 @@ def _entries(
         mistakes.append(f"{file}:1: the file is missing; add it, as in the example register")
         return
     try:
-        node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        node = _compose(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
@@ -80,6 +80,13 @@ def _entries(
             yield model.model_validate(value), entry.start_mark.line + 1
         except ValidationError as error:
             mistakes.extend(_described(file, entry, error))
+
+
+def _compose(text: str) -> yaml.Node | None:
+    try:
+        return yaml.compose(text, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError:  # the slow reader says better what is wrong, and where
+        return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
 def _construct(node: yaml.Node) -> Any:

@@ -34,11 +34,13 @@ expectations:
 
 
 @pytest.mark.parametrize("feed", FEEDS)
-def test_every_feed_has_a_suite_with_names_and_reasons(feed: str) -> None:
+def test_every_feed_has_a_suite_with_names_reasons_and_remedies(feed: str) -> None:
     suite = load_suite(EXPECTATIONS / f"{feed}.yaml")
     assert suite.name == feed
     assert suite.rules[0].name == "row_is_readable"
-    assert all(expectation["notes"] for expectation in suite.expectations)
+    for rule in suite.rules:
+        assert rule.why.endswith("."), f"{rule.name} does not say what breaks with it"
+        assert rule.remedy.endswith("."), f"{rule.name} does not say what to do about it"
     assert set(suite.required) <= set(FEEDS[feed].columns)
 
 

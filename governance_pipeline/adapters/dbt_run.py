@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal
 
 from governance_pipeline.errors import WarehouseError
@@ -59,7 +60,9 @@ def run(options: Sequence[str], variables: Mapping[str, str], target: Path) -> l
     nodes = [_node(result) for result in _invoke(arguments, target)]
     failed = [node for node in nodes if node.kind == "model" and not node.passed]
     if failed:
-        said = " ".join(failed[0].message.split())
+        # Spark adds its whole stack to what it says.
+        lines = [x for x in failed[0].message.splitlines() if not x.lstrip().startswith("at ")]
+        said = shorten(" ".join(lines), 600, placeholder=" ...")
         raise WarehouseError(f"{len(failed)} models failed, first {failed[0].name}: {said}")
     return nodes
 

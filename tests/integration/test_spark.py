@@ -4,8 +4,10 @@ Run by `make test-spark`, which installs pyspark; a real Spark session on the de
 """
 
 import datetime as dt
+import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
@@ -87,6 +89,7 @@ def assert_same(duck: Paths, spark: Paths, table: str) -> None:
 @pytest.fixture(scope="module")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Paths, Paths]:
     """The demo as DuckDB built it, and a copy of it that Spark built anew."""
+    os.environ["SPARK_CONF_DIR"] = str(Path(__file__).parents[1] / "spark")
     folder = tmp_path_factory.mktemp("engines")
     duck, spark = Paths(folder / "duckdb"), Paths(folder / "spark")
     made = run_governance(duck.root, "demo", "--days", str(DAYS))

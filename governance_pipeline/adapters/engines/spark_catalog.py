@@ -135,7 +135,9 @@ def starts(table: Table, decision_days: Sequence[dt.date]) -> list[dt.date]:
 
 def built_tables(spark: "SparkSession") -> list[Table]:
     """Return the tables and views that dbt left in the session."""
-    names = [row["tableName"] for row in spark.sql(f"show tables in {SCHEMA}").collect()]
+    shown = spark.sql(f"show tables in {SCHEMA}").collect()
+    # What is temporary are dbt's own steps.
+    names = [row["tableName"] for row in shown if not row["isTemporary"]]
     views = {row["viewName"] for row in spark.sql(f"show views in {SCHEMA}").collect()}
     found = []
     for name in names:

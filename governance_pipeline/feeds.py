@@ -90,6 +90,7 @@ FEEDS: Mapping[str, Feed] = {
 }
 
 DERIVED: Mapping[str, str] = {
+    "delivery_date": "date",
     "decision_date": "date",
     "policy": "varchar",
     "score_bin": "smallint",
@@ -98,31 +99,46 @@ DERIVED: Mapping[str, str] = {
     "is_unit": "boolean",
     "audit_probability": "double",
     "is_sampled": "boolean",
+    "accepted_file": "integer",
+    "place": "bigint",
 }
-"""What intake adds to a decision, beside `delivery_date`, which every accepted row has."""
+"""What intake adds to a decision; the last two say where its row is: in which of its delivery's
+accepted files, and after how many other rows.
+
+A draw is kept of every decision, though only a unit counts: another delivery may make another
+decision the unit of its item, and that one must have been drawn as if it always was."""
 
 THIN: Mapping[str, tuple[str, ...]] = {
+    "counted_decisions": (
+        "delivery_date", "decision_date", "strategy_id", "strategy_version", "channel",
+        "environment", "category", "market", "is_fired", "action", "stratum", "score_bin",
+        "fine_bin", "reach", "gmv", "audit_probability", "is_unit", "is_sampled", "accepted_file",
+        "place",
+    ),
     "sampled_decisions": (
         "decision_id", "channel", "decided_at", "decision_date", "delivery_date", "strategy_id",
         "strategy_version", "environment", "item_id", "seller_id", "category", "market", "policy",
-        "action", "is_fired", "score_bin", "fine_bin", "stratum", "inclusion_probability", "reach",
-        "gmv", "plan_hash",
+        "action", "is_fired", "score_bin", "fine_bin", "stratum", "is_unit",
+        "inclusion_probability", "reach", "gmv", "plan_hash",
     ),
     "actioned_decisions": (
         "decision_id", "channel", "decision_date", "delivery_date", "strategy_id",
         "strategy_version", "environment", "item_id", "action",
     ),
 }  # fmt: skip
-"""The thin tables that labels, appeals and other strategies' actions are joined to, written in a
-delivery's own commit."""
+"""The thin tables, written in a delivery's own commit: what marts count every decision by, and what
+labels, appeals and other strategies' actions are joined to."""
 
 
 def accepted_columns(table: str) -> dict[str, str]:
-    """Return the columns and types of a table of the lake, a feed or a thin one."""
-    decisions = {**FEEDS["decisions"].columns, **DERIVED, "delivery_date": "date"}
-    if table == "decisions":
-        return {name: kind for name, kind in decisions.items() if name != "inclusion_probability"}
+    """Return the columns and types of a table of the lake, a feed or a thin one.
+
+    A file of accepted decisions is the contract's columns and no more, so that a delivered file
+    may be one; what intake adds to them is in `counted_decisions`.
+    """
     if table in THIN:
-        known = {**decisions, "plan_hash": "varchar", "inclusion_probability": "double"}
+        known = {**FEEDS["decisions"].columns, **DERIVED, "plan_hash": "varchar"}
         return {name: known[name] for name in THIN[table]}
+    if table == "decisions":
+        return dict(FEEDS[table].columns)
     return {**FEEDS[table].columns, "delivery_date": "date"}

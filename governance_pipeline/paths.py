@@ -36,6 +36,11 @@ class Paths:
         return self.root / "published"
 
     @property
+    def data_docs(self) -> Path:
+        """The page of every rule and the newest deliveries."""
+        return self.root / "data_docs"
+
+    @property
     def registry(self) -> Path:
         """The registry's YAML, usually a checkout of its git repository."""
         return self.root / "registry"

@@ -1,6 +1,7 @@
 """What the feed commands print; nothing is computed here."""
 
 import json
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from governance_pipeline.adapters.quarantine import Rejected, suites_of
+from governance_pipeline.adapters.releasing import Outcome
 from governance_pipeline.adapters.suites import Rule
 from governance_pipeline.show import WIDTH
 
@@ -33,6 +35,42 @@ def rejected(found: Rejected, *, as_json: bool) -> None:
         shown = len(found.rows)
         more = "" if shown == found.total else f"; {shown} of them shown, --limit shows more"
         click.echo(f"{found.total:,} rows are in the quarantine{more}")
+
+
+def released(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
+    """Print what a release let in, what stays out, and why."""
+    for each in outcomes:
+        before, after = each.before, each.after
+        if as_json:
+            click.echo(
+                json.dumps(
+                    {
+                        "feed": after.feed,
+                        "channel": after.channel,
+                        "delivery_date": str(after.delivery_date),
+                        "state": after.state,
+                        "rows_accepted": after.rows_accepted,
+                        "rows_accepted_before": before.rows_accepted,
+                        "rows_quarantined": after.rows_quarantined,
+                        "rows_quarantined_before": before.rows_quarantined,
+                        "stays": each.stays or None,
+                    }
+                )
+            )
+            continue
+        let_in = after.rows_accepted - before.rows_accepted
+        click.echo(
+            f"{after.feed} {after.channel} {after.delivery_date}: {let_in:,} rows let in,"
+            f" {after.rows_quarantined:,} stay out{': ' if each.stays else ''}{each.stays}"
+        )
+    if not as_json:
+        changed = [each for each in outcomes if each.was_judged]
+        click.echo(
+            f"{len(changed)} of {len(outcomes)} deliveries with rows turned away were judged anew"
+        )
+        if changed:
+            days = sorted(each.after.delivery_date for each in changed)
+            click.echo(f"now: governance run --from {days[0]} --to {days[-1]}")
 
 
 def _heading(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -19,34 +19,30 @@ docs/decisions/one-sql-for-two-engines.md says why each is here. -#}
     cast(sum(cast({{ expression }} as decimal(38, 9))) as double)
 {%- endmacro %}
 
-{#- Spark prunes partitions by constants alone, so there the days are written out, as the engine
-names them. Never while parsing: a variable that changes costs a new parse. -#}
-{% macro default__in_decision_days(column) -%}
-    {{ column }} in (select days.day from {{ ref('stg_build_days') }} as days)
+{#- Spark prunes partitions by constants alone, so there the values are written out; the days are
+rows of `days`, from which `value` is made. -#}
+{% macro among(column, named, value, days) -%}
+    {{ return(adapter.dispatch('among', 'governance')(column, named, value, ref(days))) }}
 {%- endmacro %}
 
-{% macro spark__in_decision_days(column) -%}
-    {%- set as_rows = default__in_decision_days(column) -%}
-    {%- set days = env_var('GOVERNANCE_DECISION_DAYS', '').split() if execute else [] -%}
-    {{ column ~ " in (date '" ~ days | join("', date '") ~ "')" if days else as_rows }}
+{% macro default__among(column, named, value, days) -%}
+    {{ column }} in (select {{ value }} from {{ days }} as days)
 {%- endmacro %}
 
-{% macro default__in_decision_months(column) -%}
-    {{ column }} in (
-        select cast(date_trunc('month', days.day) as date) from {{ ref('stg_build_days') }} as days
-    )
+{% macro spark__among(column, named, value, days) -%}
+    {%- if named -%}
+        {{ column }} in (date '{{ named.split() | join("', date '") }}')
+    {%- else -%}
+        {{ default__among(column, named, value, days) }}
+    {%- endif -%}
 {%- endmacro %}
 
-{% macro spark__in_decision_months(column) -%}
-    {%- set as_rows = default__in_decision_months(column) -%}
-    {%- set days = env_var('GOVERNANCE_DECISION_DAYS', '').split() if execute else [] -%}
-    {%- set months = [] -%}
-    {%- for day in days -%}{%- do months.append(day[:7] ~ '-01') -%}{%- endfor -%}
-    {%- set months = months | unique | join("', date '") -%}
-    {{ column ~ " in (date '" ~ months ~ "')" if months else as_rows }}
+{#- Spark forgets the names of partitions; the engine removes the files of those that stay away. -#}
+{% macro forget(column, named, is_recomputed) -%}
+    {{ return(adapter.dispatch('forget', 'governance')(column, named, is_recomputed)) }}
 {%- endmacro %}
 
-{% macro default__forget(is_recomputed) -%}
+{% macro default__forget(column, named, is_recomputed) -%}
     {%- if is_incremental() -%}
         delete from {{ this }} where {{ is_recomputed }}
     {%- else -%}
@@ -54,9 +50,15 @@ names them. Never while parsing: a variable that changes costs a new parse. -#}
     {%- endif -%}
 {%- endmacro %}
 
-{#- Files do not forget rows: the engine removes the partitions of the days before dbt runs. -#}
-{% macro spark__forget(is_recomputed) -%}
-    select 1
+{% macro spark__forget(column, named, is_recomputed) -%}
+    {%- if is_incremental() and named -%}
+        alter table {{ this }} drop if exists
+        {%- for value in named.split() %}
+            partition ({{ column }} = '{{ value }}'){{ ',' if not loop.last }}
+        {%- endfor -%}
+    {%- else -%}
+        select 1
+    {%- endif -%}
 {%- endmacro %}
 
 {#- What a contract's types are called on Spark. -#}

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from governance_pipeline.adapters.manifests import Manifest
+from governance_pipeline.adapters.drift import Earlier, difference, earlier
+from governance_pipeline.adapters.manifests import Finding, Manifest, Release, Statistics
 from governance_pipeline.adapters.reading import DeliveredFile
 from governance_pipeline.adapters.suites import Suite
 from governance_pipeline.adapters.verdicts import Key, Verdict
@@ -16,7 +17,10 @@ from governance_pipeline.paths import Paths
 
 @dataclass
 class Partition:
-    """One delivery on its way; `part` is its number within the intake."""
+    """One delivery on its way; `part` is its number within the intake, `earlier` what came before.
+
+    `columns` are those of its files, with their types, where no mapping answers for them.
+    """
 
     part: int
     channel: str
@@ -24,6 +28,19 @@ class Partition:
     files: Sequence[DeliveredFile]
     before: Manifest | None
     refusals: list[str] = field(default_factory=list)
+    columns: dict[str, str] = field(default_factory=dict)
+    earlier: Earlier | None = None
+
+    def extra(self, feed: Feed) -> list[str]:
+        """Return the delivered columns that the feed does not know."""
+        return sorted(name for name in self.columns if name not in feed.columns)
+
+    def drift(self, feed: Feed) -> list[str]:
+        """Say which columns are new since the delivery before, and which are gone."""
+        had = self.earlier.columns if self.earlier else {}
+        new = [name for name in self.extra(feed) if name not in had]
+        gone = [name for name in had if name not in self.columns] if self.columns else []
+        return [f"{name} is new" for name in new] + [f"{name} is gone" for name in gone]
 
 
 @dataclass
@@ -38,7 +55,13 @@ class Batch:
     partitions: dict[Key, Partition] = field(default_factory=dict)
     files: dict[int, DeliveredFile] = field(default_factory=dict)
     verdicts: dict[Key, Verdict] = field(default_factory=dict)
+    statistics: dict[Key, Statistics] = field(default_factory=dict)
+    findings: dict[Key, list[Finding]] = field(default_factory=dict)
+    released: dict[Key, Release] = field(default_factory=dict)
     current_plan: str | None = None
+    has_rows: bool = False
+    copied: dict[int, list[Path]] = field(default_factory=dict)
+    last_days: dict[str, dt.date] = field(default_factory=dict)
 
     @property
     def database(self) -> Path:
@@ -56,6 +79,10 @@ class Batch:
             return self.suite.suite_hash
         return hashlib.sha256("\n".join([self.suite.suite_hash, *sources]).encode()).hexdigest()
 
+    def part_of(self, file: DeliveredFile) -> int | None:
+        """Return the number of a file's partition, or None if its rows date themselves."""
+        return None if file.day is None else self.partitions[file.channel, file.day].part
+
     def to_read(self) -> list[DeliveredFile]:
         """Return the files to read: of files that are alike within a delivery only the first."""
         seen: set[tuple[str, dt.date | None, str]] = set()
@@ -69,9 +96,19 @@ class Batch:
 
     def note_problems(self, unreadable: Mapping[int, str]) -> None:
         """Refuse the deliveries of files that cannot be read or lack a column."""
-        for partition in self.partitions.values():
-            for number in (file.number for file in partition.files):
-                file = self.files[number]
-                problem = file.problem or unreadable.get(number) or file.lacks(self.suite.required)
+        last: dict[str, Earlier] = {}
+        for (channel, day), partition in sorted(self.partitions.items()):
+            before = last.get(channel) or earlier(self.paths.lake, self.feed.name, channel, day)
+            partition.earlier = before
+            for file in (self.files[file.number] for file in partition.files):
+                problem = (
+                    file.problem
+                    or unreadable.get(file.number)
+                    or difference(file, self.feed, self.suite.required, before)
+                )
                 if problem:
-                    partition.refusals.append(f"{file.path.name} {problem}")
+                    partition.refusals.append(f"{Path(file.name).name} {problem}")
+                if file.source is None or file.source.mapping is None:
+                    partition.columns |= file.kinds
+            if partition.columns and not partition.refusals:
+                last[channel] = Earlier(day, partition.columns)

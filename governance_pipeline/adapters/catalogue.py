@@ -25,6 +25,8 @@ PUBLISHED_MARTS = (
     "channel_trust_days",
     "data_quality_days",
     "data_quality_rules",
+    "deliveries_ledger",
+    "data_quality_findings",
 )
 JUDGED = (
     "strategy_accuracy",

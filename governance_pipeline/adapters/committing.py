@@ -7,47 +7,42 @@ from pathlib import Path
 
 import duckdb
 
-from governance_pipeline.adapters import enrichment, lake, manifests, verdicts
+from governance_pipeline.adapters import enrichment, lake, ledger, manifests, set_rules, verdicts
 from governance_pipeline.adapters.batch import Batch, Partition
-from governance_pipeline.adapters.manifests import Manifest, RuleResult, SourceFile
+from governance_pipeline.adapters.drift import retyped
+from governance_pipeline.adapters.extras import write_extras
+from governance_pipeline.adapters.ledger import SourceFile
+from governance_pipeline.adapters.manifests import Manifest, RuleResult
 from governance_pipeline.adapters.matching import touched_days
 from governance_pipeline.adapters.registry_store import applied_hash
-from governance_pipeline.adapters.sql import literal
 from governance_pipeline.adapters.suites import Suite
 from governance_pipeline.adapters.verdicts import Verdict
 from governance_pipeline.feeds import accepted_columns
-
-# The thin tables, written in the same commit, and which accepted rows they hold.
-THIN_ROWS = {"sampled_decisions": "is_sampled", "actioned_decisions": "is_fired"}
 
 
 def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> list[Manifest]:
     """Write every table of the staged partitions and commit their manifests."""
     for key, partition in batch.partitions.items():
         verdict = batch.verdicts.get(key, Verdict())
-        if not partition.refusals and verdict.bad_rows > batch.suite.max_bad_share * verdict.rows:
+        partition.refusals += retyped(
+            connection, batch.suite, key, verdict.failed, partition.columns, partition.earlier
+        )
+        if not partition.refusals and batch.suite.is_too_bad(verdict.bad_rows, verdict.rows):
             partition.refusals.append(
                 f"{verdict.bad_rows} of {verdict.rows} rows break critical rules, more than"
                 f" {batch.suite.max_bad_share:.0%}; mend the file and deliver it again"
             )
     refused = {key for key, partition in batch.partitions.items() if partition.refusals}
-    verdicts.refuse(connection, refused)
-    connection.execute(
-        "create view kept as select s.rowid as id, s.*, w.part, w.plan_hash from staged s"
-        " join wanted w using (delivery_channel, delivery_date)"
-        " anti join turned_away t on t.id = s.rowid"
-    )
-    written = _write(connection, batch)
-    touched = touched_days(connection, batch.feed, batch.paths.lake)
-    rows = _rows_per_file(connection)
-    quarantined = dict(
-        connection.execute(
-            "select part, count(*) from staged s join turned_away on id = s.rowid"
-            " join wanted using (delivery_channel, delivery_date) group by part"
-        ).fetchall()
-    )
+    written: dict[str, dict[int, list[Path]]] = {"accepted": {}, "quarantine": {}}
+    touched: dict[int, tuple[list[dt.date], int]] = {}
+    if batch.has_rows:
+        verdicts.refuse(connection, refused)
+        written = _write(connection, batch)
+        touched = touched_days(connection, batch.feed, batch.paths.lake, batch.partitions.values())
+    rows = _rows_per_file(connection, batch)
+    quarantined = _quarantined(connection, batch)
     made = []
-    for partition in _delivered(connection, batch):
+    for partition in _delivered(batch):
         files = _place(batch, partition, written)
         days, waiting = touched.get(partition.part, ([], 0))
         made.append(
@@ -64,60 +59,67 @@ def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> li
 def _write(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[str, dict[int, list[Path]]]:
     """Write accepted, thin and quarantined rows below the batch's folder."""
     feed, folder = batch.feed, batch.folder
-    is_decisions = feed.name == "decisions"
-    accepted = "select * from kept"
-    if is_decisions:
-        enrichment.prepare(connection, batch)
-        accepted = enrichment.ACCEPTED
-    written = {
-        "accepted": lake.write_partitions(
-            connection, accepted, accepted_columns(feed.name), folder / "accepted"
-        )
-    }
-    if is_decisions and written["accepted"]:
-        connection.execute(
-            "create view accepted as select a.* exclude (part), w.part,"
-            " coalesce(n.plan_hash, w.plan_hash) as plan_hash,"
-            " a.audit_probability as inclusion_probability from"
-            f" read_parquet({literal(f'{folder}/accepted/*/*.parquet')},"
-            " hive_partitioning = true) a"
-            " join wanted w on w.part = a.part"
-            " left join plan_days n on n.decision_date = a.decision_date"
-        )
-        for table, condition in THIN_ROWS.items():
-            query = f"select * from accepted where {condition}"
-            written[table] = lake.write_partitions(
-                connection, query, accepted_columns(table), folder / table
-            )
     connection.execute("set variable feed = $feed", {"feed": feed.name})
     connection.execute("set variable run_id = $run_id", {"run_id": batch.run_id})
-    written["quarantine"] = lake.write_partitions(
-        connection, verdicts.quarantine_sql(feed), lake.QUARANTINE, folder / "quarantine"
-    )
-    return written
+    written = {
+        "quarantine": lake.write_partitions(
+            connection, verdicts.quarantine_sql(feed), lake.QUARANTINE, folder / "quarantine"
+        ),
+        "extra": write_extras(connection, batch),
+    }
+    turned_away = connection.execute("select 1 from turned_away limit 1").fetchone()
+    kept = "select * from staged anti join turned_away using (id)"
+    connection.execute(f"create view kept as {kept if turned_away else 'select * from staged'}")
+    columns = accepted_columns(feed.name)
+    if feed.name != "decisions":
+        written["accepted"] = lake.write_partitions(
+            connection, "select * from kept", columns, folder / "accepted"
+        )
+        return written
+    accepted = _spared(connection, batch)
+    if len(accepted) < len(batch.verdicts):
+        listed = ", ".join(map(str, accepted)) or "null"
+        others = f"select * from kept where coalesce(part not in ({listed}), true)"
+        accepted |= lake.write_partitions(connection, others, columns, folder / "accepted")
+    return {**written, "accepted": accepted, **enrichment.write(connection, batch, accepted)}
 
 
-def _rows_per_file(connection: duckdb.DuckDBPyConnection) -> dict[tuple[int, int], int]:
+def _spared(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[int, list[Path]]:
+    """Return the files of deliveries that are accepted as they were staged, by partition."""
     found = connection.execute(
-        "select part, file, count(*) from staged join wanted"
-        " using (delivery_channel, delivery_date) group by part, file"
+        "select distinct part from staged semi join turned_away using (id)"
     ).fetchall()
+    touched = {part for (part,) in found}
+    return {part: files for part, files in batch.copied.items() if part not in touched}
+
+
+def _rows_per_file(
+    connection: duckdb.DuckDBPyConnection, batch: Batch
+) -> dict[tuple[int, int], int]:
+    if not batch.has_rows:
+        return {}
+    found = connection.execute("select part, file, count(*) from staged group by all").fetchall()
     return {(part, file): rows for part, file, rows in found}
 
 
-def _delivered(connection: duckdb.DuckDBPyConnection, batch: Batch) -> list[Partition]:
-    """Return the partitions that were delivered: a source that dates its rows ends at its last."""
-    last_days = dict(
+def _quarantined(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[int, int]:
+    if not batch.has_rows:
+        return {}
+    return dict(
         connection.execute(
-            "select delivery_channel, max(delivery_date) from staged group by all"
+            "select part, count(*) from staged semi join turned_away using (id) group by part"
         ).fetchall()
     )
+
+
+def _delivered(batch: Batch) -> list[Partition]:
+    """Return the partitions that were delivered: a source that dates its rows ends at its last."""
     return [
         partition
         for partition in batch.partitions.values()
         if any(file.day for file in partition.files)
         or not partition.files
-        or partition.day <= last_days.get(partition.channel, dt.date.min)
+        or partition.day <= batch.last_days.get(partition.channel, dt.date.min)
     ]
 
 
@@ -160,8 +162,17 @@ def _manifest(
         days = sorted({*days, *before.decision_days})
         if refusal:  # what was accepted before stays what everybody reads
             files = {**before.files, "quarantine": files["quarantine"]}
-    known = list(batch.feed.columns)
-    extra = {c for f in partition.files if f.source is None for c in batch.files[f.number].columns}
+    now = dt.datetime.now(dt.UTC)
+    sources = [
+        SourceFile(
+            path=file.name,
+            sha256=file.sha256,
+            bytes=file.bytes,
+            rows=rows.get((partition.part, file.number), 0),
+            version=file.version,
+        )
+        for file in partition.files
+    ]
     return Manifest(
         feed=batch.feed.name,
         channel=partition.channel,
@@ -174,22 +185,29 @@ def _manifest(
         pending_rows=waiting,
         decision_days=list(days),
         files=files,
-        sources=[
-            SourceFile(
-                path=file.name,
-                sha256=file.sha256,
-                bytes=file.bytes,
-                rows=rows.get((partition.part, file.number), 0),
-            )
-            for file in partition.files
+        sources=sources,
+        ledger=ledger.written(
+            before.ledger if before else [],
+            sources,
+            refused=refusal is not None,
+            seen_at=now,
+            run_id=batch.run_id,
+        ),
+        rules=[
+            *_rule_results(batch.suite, verdict),
+            *set_rules.results(batch, (partition.channel, partition.day)),
         ],
-        rules=_rule_results(batch.suite, verdict),
+        findings=batch.findings.get((partition.channel, partition.day), []),
+        statistics=batch.statistics.get((partition.channel, partition.day)),
+        released=batch.released.get((partition.channel, partition.day)),
         refusal=refusal,
-        extra_columns=sorted(name for name in extra if name.lower() not in known),
+        columns=partition.columns,
+        extra_columns=partition.extra(batch.feed),
+        drift=partition.drift(batch.feed),
         suite_hash=batch.declared(partition.files),
         plan_hash=batch.plan_of(partition),
         registry_hash=applied_hash(batch.paths.lake),
-        committed_at=dt.datetime.now(dt.UTC),
+        committed_at=now,
         run_id=batch.run_id,
     )
 

@@ -1,11 +1,17 @@
 """What intake adds to an accepted decision: its bins, its stratum, its unit and the audit draw."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
 import duckdb
 
+from governance_pipeline.adapters import lake
 from governance_pipeline.adapters.batch import Batch
 from governance_pipeline.adapters.dated_plans import load_dated
 from governance_pipeline.adapters.draws import draw_sql, probability_sql
 from governance_pipeline.adapters.plans import load_plans
+from governance_pipeline.adapters.sql import literal, quoted
+from governance_pipeline.feeds import THIN, accepted_columns
 
 DEFAULT_CUTS = "[0.2, 0.4, 0.6, 0.8]"
 MOST_CUTS = 4
@@ -20,11 +26,11 @@ _BIN = " + ".join(
 # Few units have several decisions, so rows are compared only where a hash of their unit is met
 # twice; a collision costs a comparison, never a unit.
 TIED = """
-create table tied as
+create or replace table tied as
 with hashed as (
     select id, hash(part, strategy_id, strategy_version, environment, item_id, decided_at::date)
         as unit
-    from kept
+    from accepted
 ), repeated as (
     select unit from hashed group by unit having count(*) > 1
 )
@@ -33,18 +39,18 @@ select k.id, row_number() over (
             k.decided_at::date
         order by k.is_fired desc, k.decided_at, k.decision_id
     ) = 1 as is_unit
-from kept k semi join (from hashed semi join repeated using (unit)) h on h.id = k.id
+from accepted k semi join (from hashed semi join repeated using (unit)) h on h.id = k.id
 """
 
-# `kept` are the accepted rows of the range; one statement, because rows are read once.
-ACCEPTED = f"""
+# One statement, because rows are read once.
+COUNTED = f"""
 with binned as (
     select d.*, d.decided_at::date as decision_date, p.policy,
         case when d.score is null then -1 else {_BIN} end::smallint as score_bin,
         case when d.score is null then -1 else least(19, floor(d.score * 20)) end::smallint
             as fine_bin,
         u.strategy_id is not null as is_drawn_upstream
-    from kept d
+    from accepted d
     left join policies p on p.plan_hash = d.plan_hash and p.strategy_id = d.strategy_id
     left join cuts c on c.plan_hash = d.plan_hash and c.strategy_id = d.strategy_id
         and c.version = d.strategy_version
@@ -73,40 +79,140 @@ with binned as (
 select *,
     case when is_fired then 'fired/' else 'unfired/' end || score_bin
         || coalesce('/' || sample_stratum, '') as stratum,
-    is_unit and case when is_drawn_upstream then inclusion_probability is not null
+    case when is_drawn_upstream then inclusion_probability is not null
         when audit_probability is null then false
         else coalesce({_DRAW} < audit_probability, false) end as is_sampled
 from rated
 """
 
 
+SAMPLED = """
+select a.*, c.decision_date, p.policy, c.score_bin, c.fine_bin, c.stratum, c.is_unit,
+    c.audit_probability as drawn_with, coalesce(n.plan_hash, a.plan_hash) as drawn_by
+from accepted a
+join (select * from counted where is_sampled) c on c.part = a.part
+    and c.accepted_file = a.accepted_file and c.place = a.place
+left join policies p on p.plan_hash = a.plan_hash and p.strategy_id = a.strategy_id
+left join plan_days n on n.decision_date = c.decision_date
+"""
+SAMPLED = (
+    "select * exclude (plan_hash, inclusion_probability, drawn_with, drawn_by),"
+    f" drawn_with as inclusion_probability, drawn_by as plan_hash from ({SAMPLED})"
+)
+ACTIONED = "select *, decided_at::date as decision_date from accepted where is_fired"
+
 # What a restated delivery said before: its probabilities stay, whatever it says of reach now.
 DRAWN_BEFORE = """
 insert into drawn_before
-select $part, decision_id, decision_date, audit_probability from read_parquet($files)
-where audit_probability is not null
+select $part, d.decision_id, c.decision_date, c.audit_probability
+from (select decision_id, file_index, file_row_number from read_parquet($accepted)) d
+join read_parquet($counted) c on c.accepted_file = d.file_index and c.place = d.file_row_number
+where c.audit_probability is not null
 """
+MANY_ROWS = 100_000  # from here on a delivery is written by statements of its own
 
 
-def prepare(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    """Load what `ACCEPTED` joins: plans, what was drawn before, and upstream's own draws."""
-    lake = batch.paths.lake
+def write(
+    connection: duckdb.DuckDBPyConnection, batch: Batch, accepted: Mapping[int, Sequence[Path]]
+) -> dict[str, dict[int, list[Path]]]:
+    """Write the thin tables of accepted decisions; return their files by table and partition.
+
+    Args:
+        connection: To the database of the views `staged` and `kept`.
+        batch: The range.
+        accepted: The files of accepted rows by partition.
+    """
+    written: dict[str, dict[int, list[Path]]] = {table: {} for table in THIN}
+    if not accepted:
+        return written
+    _prepare(connection, batch)
+    for parts in _together(batch, accepted):
+        only = parts[0] if len(parts) == 1 else None
+        _show(connection, {part: accepted[part] for part in parts})
+        _look_around(connection, batch, parts)
+        for table, query in (
+            ("counted_decisions", COUNTED), ("sampled_decisions", SAMPLED),
+            ("actioned_decisions", ACTIONED),
+        ):  # fmt: skip
+            own = lake.write_partitions(
+                connection, query, accepted_columns(table), batch.folder / table, only
+            )
+            written[table] |= {part: own[part] for part in parts if part in own}
+            if table == "counted_decisions":
+                _show_counted(connection, own, parts)
+    return written
+
+
+def _together(batch: Batch, accepted: Mapping[int, Sequence[Path]]) -> Iterator[list[int]]:
+    """Give the large deliveries one by one, then all others together."""
+    rows = {batch.partitions[key].part: verdict.rows for key, verdict in batch.verdicts.items()}
+    large = [part for part in accepted if rows[part] >= MANY_ROWS]
+    yield from ([part] for part in large)
+    small = [part for part in accepted if rows[part] < MANY_ROWS]
+    if small:
+        yield small
+
+
+def _show(connection: duckdb.DuckDBPyConnection, accepted: Mapping[int, Sequence[Path]]) -> None:
+    """Create the view `accepted`: the rows of some deliveries, each with the place it has."""
+    files = [(part, at, str(file)) for part, own in accepted.items() for at, file in enumerate(own)]
+    connection.execute(
+        "create or replace table accepted_files"
+        " (number bigint, part integer, accepted_file integer)"
+    )
+    connection.executemany(
+        "insert into accepted_files values (?, ?, ?)",
+        [(number, part, at) for number, (part, at, _) in enumerate(files)],
+    )
+    columns = ", ".join(f"r.{quoted(name)}" for name in accepted_columns("decisions"))
+    connection.execute(
+        f"create or replace view accepted as select {columns}, f.part, f.accepted_file,"
+        f" r.file_row_number as place,"
+        f" r.file_index * {lake.ROWS_PER_FILE} + r.file_row_number as id,"
+        " w.delivery_date, w.plan_hash"
+        f" from read_parquet([{', '.join(literal(file) for _, _, file in files)}],"
+        " hive_partitioning = false) r"
+        " join accepted_files f on f.number = r.file_index join wanted w on w.part = f.part"
+    )
+
+
+def _show_counted(
+    connection: duckdb.DuckDBPyConnection, own: Mapping[int, Sequence[Path]], parts: Sequence[int]
+) -> None:
+    files = [file for part in parts for file in own[part]]
+    connection.execute(
+        "create or replace view counted as select * from read_parquet("
+        f"[{', '.join(map(literal, files))}], hive_partitioning = true)"
+    )
+
+
+def _prepare(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    """Load the plans, and make room for what concerns only some deliveries."""
+    lake_folder = batch.paths.lake
     hashes = connection.execute("select distinct plan_hash from wanted").fetchall()
-    load_plans(connection, lake, {plan_hash for (plan_hash,) in hashes})
-    load_dated(connection, lake)
-    connection.execute(TIED)
+    load_plans(connection, lake_folder, {plan_hash for (plan_hash,) in hashes})
+    load_dated(connection, lake_folder)
     key = batch.paths.sampling_key.read_text().strip()
     connection.execute("set variable sampling_key = $key", {"key": key})
+
+
+def _look_around(connection: duckdb.DuckDBPyConnection, batch: Batch, parts: Sequence[int]) -> None:
+    """Load what `COUNTED` joins: repeated units, upstream's own draws, what was drawn before."""
+    connection.execute(TIED)
     connection.execute(
-        "create table drawn_upstream as select distinct part, strategy_id, strategy_version,"
-        " decided_at::date as decision_date from kept where inclusion_probability is not null"
+        "create or replace table drawn_upstream as select distinct part, strategy_id,"
+        " strategy_version, decided_at::date as decision_date from accepted"
+        " where inclusion_probability is not null"
     )
     connection.execute(
-        "create table drawn_before (part integer, decision_id varchar, decision_date date,"
-        " audit_probability double)"
+        "create or replace table drawn_before (part integer, decision_id varchar,"
+        " decision_date date, audit_probability double)"
     )
     for partition in batch.partitions.values():
-        files = partition.before.files.get("accepted", []) if partition.before else []
-        if files:
-            listed = [str(lake / name) for name in files]
-            connection.execute(DRAWN_BEFORE, {"part": partition.part, "files": listed})
+        before = partition.before.files if partition.before else {}
+        if partition.part in parts and before.get("counted_decisions"):
+            files = {
+                kind: [str(batch.paths.lake / name) for name in before[f"{kind}{rest}"]]
+                for kind, rest in (("accepted", ""), ("counted", "_decisions"))
+            }
+            connection.execute(DRAWN_BEFORE, {"part": partition.part, **files})

@@ -25,6 +25,7 @@ QUARANTINE = {
     "row_json": "varchar",
     "run_id": "varchar",
 }
+ROWS_PER_FILE = 1 << 32  # the id of a row is its file's number times this and its place in it
 FEW_FILES = 64  # up to here every file is synced by itself, above the whole file system once
 
 
@@ -58,16 +59,35 @@ def make_empty_files(lake: Path) -> None:
 
 
 def write_partitions(
-    connection: duckdb.DuckDBPyConnection, query: str, columns: Mapping[str, str], folder: Path
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    columns: Mapping[str, str],
+    folder: Path,
+    only: int | None = None,
 ) -> dict[int, list[Path]]:
-    """Write a query's rows by its column `part`, as exactly `columns`; return the files."""
+    """Write a query's rows by its column `part`, as exactly `columns`; return the files.
+
+    Args:
+        connection: Whose tables the query reads.
+        query: Any select with a column `part`.
+        columns: The columns to write, with their types.
+        folder: Where to write.
+        only: The part of all rows, where there is but one: then they keep their order.
+    """
     typed = ", ".join(f"{quoted(name)}::{kind} as {quoted(name)}" for name, kind in columns.items())
-    connection.execute(
-        f"copy (select part, {typed} from ({query})) to {literal(folder)}"
-        " (format parquet, partition_by (part))"
-    )
+    if only is None:
+        connection.execute(
+            f"copy (select part, {typed} from ({query})) to {literal(folder)}"
+            " (format parquet, partition_by (part), overwrite_or_ignore)"
+        )
+    else:
+        target = folder / f"part={only}" / "data_0.parquet"
+        target.parent.mkdir(parents=True)
+        connection.execute(
+            f"copy (select {typed} from ({query})) to {literal(target)} (format parquet)"
+        )
     written: dict[int, list[Path]] = defaultdict(list)
-    for file in sorted(folder.glob("*/*.parquet")):
+    for file in sorted(folder.glob("*/*.parquet" if only is None else f"part={only}/*.parquet")):
         written[int(file.parent.name.partition("=")[2])].append(file)
     return dict(written)
 

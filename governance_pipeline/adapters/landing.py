@@ -4,23 +4,31 @@ import datetime as dt
 import glob
 import os
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Union
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from governance_pipeline.adapters.variables import filled, holds_a_secret
 from governance_pipeline.errors import SourceError
 from governance_pipeline.feeds import CHANNELS, FEEDS
 
+if TYPE_CHECKING:
+    from governance_pipeline.adapters.places import RemoteFile
+    from governance_pipeline.adapters.postgres import Extract
+
+Delivered = Union[Path, "RemoteFile", "Extract"]
 FORMS = {
     form: re.compile(rf"\.({endings})(\.gz|\.zst)?$", re.IGNORECASE)
     for form, endings in {
         "csv": "csv", "json": "jsonl|ndjson|json", "parquet": "parquet",
     }.items()
 }  # fmt: skip
+DATE = re.compile(r"\{date(?::([^{}]+))?\}")
+ADDRESS = re.compile(r"^(?!(?:file|local)://)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 UNFINISHED = re.compile(r"^[._]|\.(tmp|part|crdownload)$")
 
 
@@ -34,26 +42,63 @@ class Calendar(BaseModel):
 
 
 class Source(BaseModel):
-    """Where a feed is read from instead of its landing folder, and how its columns map."""
+    """Where a feed is read from instead of its landing folder, and how its columns map.
+
+    Files have a `path`: of this machine, relative to the home, or an address of a store. Rows of
+    PostgreSQL have a `database`, whose account is in the environment, and a `query` or a `table`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     feed: str
-    path: str
+    path: str | None = None
+    database: str | None = None
+    query: str | None = None
+    table: str | None = None
     channel: str | None = None
     split_by: str | None = None
     mapping: str | None = None
+
+    @property
+    def said(self) -> str:
+        """What messages call it: the path, the table or the query."""
+        return self.path or self.table or f"the query of {self.database}"
+
+    @property
+    def where(self) -> str:
+        """The text that `{channel}` and `{date}` are written in."""
+        return self.path or self.query or ""
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Source":
         if self.feed not in FEEDS:
             raise ValueError(f"feed {self.feed} is not one of {', '.join(FEEDS)}")
-        if self.channel is None and "{channel}" not in self.path:
-            raise ValueError("give channel, or {channel} in path")
         if self.channel is not None and self.channel not in CHANNELS:
             raise ValueError(f"channel {self.channel} is not one of {', '.join(CHANNELS)}")
-        if self.split_by is None and "{date}" not in self.path:
-            raise ValueError("give {date} in path, or split_by: the time that dates a row")
+        return self
+
+    @model_validator(mode="after")
+    def _is_one_place(self) -> "Source":
+        if (self.path is None) == (self.database is None):
+            raise ValueError("give either path, or database with a query or a table")
+        if self.database is not None and (self.query is None) == (self.table is None):
+            raise ValueError("give either query or table beside database")
+        if self.database is None and (self.query or self.table):
+            raise ValueError("query and table are asked of a database; give database")
+        if any(holds_a_secret(text) for text in (self.path, self.database) if text):
+            raise ValueError(
+                "a password is written in it; write ${VARIABLE} and set that in the environment"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rows_have_channel_and_day(self) -> "Source":
+        if self.channel is None and "{channel}" not in self.where:
+            raise ValueError("give channel, or {channel} in path or query")
+        if self.split_by is None and not DATE.search(self.where):
+            raise ValueError("give {date} in path or query, or split_by: the time that dates a row")
+        if self.query and re.search(r"'\{(date|channel)\}'|\{date:", self.query):
+            raise ValueError("write {date} and {channel} bare in a query: they are bound as values")
         return self
 
 
@@ -73,7 +118,7 @@ class Delivery:
 
     channel: str
     day: dt.date | None
-    files: Sequence[Path]
+    files: Sequence[Delivered]
     source: Source | None = field(default=None, compare=False)
 
 
@@ -115,7 +160,7 @@ def discover(
     for channel in channels:
         named = [s for s in own if s.channel in (None, channel)]
         for source in named:
-            found += _from_source(source, channel, days)
+            found += _from_source(source, channel, days, landing.parent)
         if not named:
             found += _from_landing(landing / feed / channel, channel, days)
     return found
@@ -144,19 +189,52 @@ def _from_landing(folder: Path, channel: str, days: Sequence[dt.date]) -> list[D
     ]
 
 
-def _from_source(source: Source, channel: str, days: Sequence[dt.date]) -> list[Delivery]:
-    pattern = os.path.expandvars(source.path).replace("{channel}", channel)
+def _from_source(
+    source: Source, channel: str, days: Sequence[dt.date], home: Path
+) -> list[Delivery]:
+    if source.database is not None:
+        return _from_database(source, channel, days)
+    assert source.path is not None
+    pattern = filled(source.path).replace("{channel}", channel)
     if source.split_by is not None:
-        files = _finished(map(Path, glob.glob(pattern)))
+        files = _matching(pattern, source, home)
         if not files:
             raise SourceError(f"{source.path} of feed {source.feed} matches no file; correct path")
         return [Delivery(channel, None, files, source)]
-    by_day: dict[dt.date, list[Path]] = defaultdict(list)
-    for day in days:
-        by_day[day] += map(Path, glob.glob(pattern.replace("{date}", day.isoformat())))
+    by_day = {day: _matching(_dated(pattern, day), source, home) for day in days}
+    return [Delivery(channel, day, files, source) for day, files in by_day.items() if files]
+
+
+def _from_database(source: Source, channel: str, days: Sequence[dt.date]) -> list[Delivery]:
+    from governance_pipeline.adapters.postgres import Extract
+
+    assert source.database is not None
+    asked: Sequence[dt.date | None] = [None] if source.split_by else days
     return [
-        Delivery(channel, day, _finished(files), source) for day, files in by_day.items() if files
+        Delivery(
+            channel,
+            day,
+            [Extract(source.database, source.query, source.table, channel, day)],
+            source,
+        )
+        for day in asked
     ]
+
+
+def _dated(pattern: str, day: dt.date) -> str:
+    return DATE.sub(lambda found: day.strftime(found[1] or "%Y-%m-%d"), pattern)
+
+
+def _matching(pattern: str, source: Source, home: Path) -> Sequence[Delivered]:
+    if ADDRESS.match(pattern):
+        from governance_pipeline.adapters.places import files_at
+
+        assert source.path is not None
+        return [
+            file for file in files_at(pattern, source.path) if not UNFINISHED.search(file.basename)
+        ]
+    local = re.sub(r"^(file|local)://", "", pattern, flags=re.IGNORECASE)
+    return _finished(home / name for name in glob.glob(local, root_dir=home))
 
 
 def _finished(files: Iterable[Path]) -> list[Path]:

@@ -4,27 +4,18 @@ import datetime as dt
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from governance_pipeline.adapters.lake import make_durable
+from governance_pipeline.adapters.ledger import LedgerEntry, SourceFile
 from governance_pipeline.feeds import THIN
 
 State = Literal["accepted", "empty", "refused"]
-
-
-class SourceFile(BaseModel):
-    """One delivered file, by its bytes."""
-
-    model_config = ConfigDict(frozen=True)
-
-    path: str
-    sha256: str
-    bytes: int
-    rows: int = 0
+Severity = Literal["critical", "warning", "finding"]
 
 
 class RuleResult(BaseModel):
@@ -33,10 +24,42 @@ class RuleResult(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     rule: str
-    severity: Literal["critical", "warning"]
+    severity: Severity
     failed_rows: int
     observed: str
     passed: bool
+
+
+class Finding(BaseModel):
+    """What a rule on whole deliveries found: about what, in how many rows, in words."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rule: str
+    severity: Severity
+    subject: str
+    rows: int
+    observed: str
+
+
+class Statistics(BaseModel):
+    """What was counted of the good rows of a delivery: nulls by column, rows by value."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    nulls: dict[str, int] = {}
+    values: dict[str, dict[str, int]] = {}
+
+
+class Release(BaseModel):
+    """Who let a delivery in although rules on whole deliveries refuse it, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rules: list[str]
+    reason: str
+    released_at: dt.datetime
 
 
 class Manifest(BaseModel):
@@ -56,9 +79,15 @@ class Manifest(BaseModel):
     decision_days: list[dt.date] = []
     files: dict[str, list[str]] = {}
     sources: list[SourceFile] = []
+    ledger: list[LedgerEntry] = []
     rules: list[RuleResult] = []
+    findings: list[Finding] = []
+    statistics: Statistics | None = None
+    released: Release | None = None
     refusal: str | None = None
+    columns: dict[str, str] = {}
     extra_columns: list[str] = []
+    drift: list[str] = []
     suite_hash: str
     plan_hash: str | None = None
     registry_hash: str | None = None
@@ -111,6 +140,14 @@ def read_feed(lake: Path, feed: str) -> list[Manifest]:
         Manifest.model_validate_json(path.read_bytes())
         for path in sorted((lake / "manifests" / feed).glob("*/[0-9]*.json"))
     ]
+
+
+def read_before(lake: Path, feed: str, channel: str, day: dt.date) -> Iterator[Manifest]:
+    """Return the manifests of one channel's deliveries before a day, the latest first."""
+    folder = lake / "manifests" / feed / channel
+    for path in sorted(folder.glob("[0-9]*.json"), reverse=True):
+        if path.stem < day.isoformat():
+            yield Manifest.model_validate_json(path.read_bytes())
 
 
 def files_of(

@@ -7,7 +7,6 @@ a run that died before its note is done again.
 import datetime as dt
 import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pandas as pd
 
@@ -41,7 +40,8 @@ def plan_refresh(paths: Paths, built_by: str = "duckdb") -> RefreshPlan:
     found = manifests.read_all(paths.lake)
     now = pd.DataFrame(
         [(m.feed, m.channel, m.delivery_date.isoformat(), m.token) for m in found]
-        + [("registry", "", "", applied_hash(paths.lake) or ""), ("models", "", "", models)],
+        + [("registry", "", "", applied_hash(paths.lake) or ""), ("models", "", "", models)]
+        + [("ledger", "", "", _told(found))],
         columns=["feed", "channel", "delivery_date", "token"],
     )
     before = _built_from(paths)
@@ -70,9 +70,9 @@ def plan_refresh(paths: Paths, built_by: str = "duckdb") -> RefreshPlan:
     )
 
 
-def prepare(paths: Paths, plan: RefreshPlan, memory_limit: str) -> dict[str, list[Path]]:
-    """Point the warehouse's sources at the files this build needs, and return them by table."""
-    return warehouse.prepare_sources(
+def prepare(paths: Paths, plan: RefreshPlan, memory_limit: str) -> None:
+    """Point the warehouse's sources at the files this build needs."""
+    warehouse.prepare_sources(
         paths.warehouse,
         paths.lake,
         plan.found,
@@ -95,6 +95,12 @@ def _models() -> str:
     ):
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def _told(found: list[Manifest]) -> str:
+    """Return the hash of what became of every file: bytes that came again touch no day."""
+    said = repr([(e.path, e.sha256, e.outcome) for m in found for e in m.ledger])
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def _built_from(paths: Paths) -> pd.DataFrame:

@@ -1,18 +1,32 @@
-"""Staging: the rows of a range in one typed table, each with its origin and the rules it breaks."""
+"""Staging: the rows of a range as Parquet files below one view, never as a table.
 
-import re
+What is text or has another shape is read once and written in the contract's types; Parquet that has
+them already is copied byte by byte. The view `staged` shows both alike: each row with its delivery,
+its file, an `id` that orders rows as they were delivered, and nulls where nothing was amiss.
+"""
+
+import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import count
+from pathlib import Path
 
 import duckdb
 
-from governance_pipeline.adapters.reading import DeliveredFile, columns_of, raw_sql
-from governance_pipeline.adapters.sql import quoted
-from governance_pipeline.adapters.suites import Suite
-from governance_pipeline.errors import SourceError
+from governance_pipeline.adapters.batch import Batch
+from governance_pipeline.adapters.fitting import fitting_files
+from governance_pipeline.adapters.lake import ROWS_PER_FILE
+from governance_pipeline.adapters.reading import DeliveredFile
+from governance_pipeline.adapters.shaping import (
+    Unit,
+    castable,
+    rejects_sql,
+    shaped_sql,
+    uncast_name,
+)
+from governance_pipeline.adapters.sql import literal, quoted
 from governance_pipeline.feeds import Feed
 
-SELECT = re.compile(r"^\s*select\s+(?!distinct\b)", re.IGNORECASE)
 # What may be one file's fault; anything else is ours or the machine's.
 FILE_ERRORS = (
     duckdb.IOException,
@@ -22,214 +36,187 @@ FILE_ERRORS = (
     duckdb.OutOfRangeException,
     duckdb.SequenceException,
 )
+BIG = 16_000_000  # bytes from which a file is read by a statement of its own
 
 
-def create_staged(connection: duckdb.DuckDBPyConnection, feed: Feed) -> None:
-    """Create the table `staged` of a feed, and `files`, which it names by number."""
-    typed = [f"{quoted(name)} {kind}" for name, kind in feed.columns.items()]
-    uncast = [
-        f"{quoted(name)} varchar" for name in (*map(uncast_name, castable(feed)), *feed.computed)
-    ]
-    connection.execute(
-        "create table staged (delivery_channel varchar, delivery_date date, file integer,"
-        f" row_number bigint, unreadable varchar, {', '.join(typed + uncast)},"
-        " broken ubigint, row_json varchar)"
-    )
-    connection.execute(
-        "create table files (number integer, path varchar, name varchar, channel varchar, day date)"
-    )
+def stage(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[int, str]:
+    """Create the view `staged`; return the files that turned out unreadable, with the reason.
 
-
-def castable(feed: Feed) -> list[str]:
-    """Return the columns whose text may fail to be of their type."""
-    return [name for name, kind in feed.columns.items() if kind != "varchar"]
-
-
-def uncast_name(column: str) -> str:
-    """Return the staged column that keeps the text of values not of their column's type."""
-    return f"{column}__uncast"
-
-
-def stage(
-    connection: duckdb.DuckDBPyConnection,
-    feed: Feed,
-    suite: Suite,
-    files: Sequence[DeliveredFile],
-) -> dict[int, str]:
-    """Read files into `staged`; return the files that turned out unreadable, with the reason."""
-    groups: dict[tuple[object, ...], list[DeliveredFile]] = defaultdict(list)
-    for file in files:
-        if file.columns and file.problem is None:
-            groups[file.group].append(file)
+    The tables `wanted` and `files` name the partitions and the files that it numbers.
+    """
+    _name_wanted(connection, batch)
+    readable = [file for file in batch.to_read() if file.columns and file.problem is None]
+    fitting = set(fitting_files(connection, batch.feed, readable))
+    _copy(batch, [file for file in readable if file.number in fitting])
     problems: dict[int, str] = {}
-    for group in groups.values():
-        connection.executemany(
-            "insert into files values (?, ?, ?, ?, ?)",
-            [(f.number, str(f.read_from), f.name, f.channel, f.day) for f in group],
-        )
-        problems |= _stage_group(connection, feed, suite, group)
-    _date_the_undated(connection)
+    numbers = count(1)
+    (batch.folder / "staged").mkdir()
+    for unit in _units(batch, [file for file in readable if file.number not in fitting]):
+        batch.copied = {p: own for p, own in batch.copied.items() if p not in unit.parts}
+        problems |= _stage_unit(connection, batch, unit, numbers)
+    _show(connection, batch)
     return problems
 
 
-def _stage_group(
-    connection: duckdb.DuckDBPyConnection,
-    feed: Feed,
-    suite: Suite,
-    files: Sequence[DeliveredFile],
+def _name_wanted(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    """Write the partitions of this intake; a source that dates its rows may bring others too."""
+    connection.execute(
+        "create table wanted (part integer, delivery_channel varchar, delivery_date date,"
+        " plan_hash varchar, channel varchar)"
+    )
+    connection.executemany(
+        "insert into wanted values (?, ?, ?, ?, ?)",
+        [
+            (p.part, p.channel, p.day, batch.plan_of(p), p.channel)
+            for p in batch.partitions.values()
+        ],
+    )
+    connection.execute("create table files (number integer, name varchar, channel varchar)")
+    connection.execute(
+        "insert into files select unnest($numbers), unnest($names), unnest($channels)",
+        {
+            f"{kind}s": [getattr(file, kind) for file in batch.files.values()]
+            for kind in ("number", "name", "channel")
+        },
+    )
+
+
+def _copy(batch: Batch, files: Iterable[DeliveredFile]) -> None:
+    """Copy files of the contract's own shape: upstream may write in its place at any time."""
+    for file in files:
+        part = batch.part_of(file)
+        if part is None:
+            continue
+        folder = batch.folder / "fitting" / f"_part={part:06d}" / f"_file={file.number:06d}"
+        folder.mkdir(parents=True)
+        shutil.copyfile(file.read_from, folder / "rows.parquet")
+        batch.copied.setdefault(part, []).append(folder / "rows.parquet")
+
+
+def _units(batch: Batch, files: Sequence[DeliveredFile]) -> Iterable[Unit]:
+    groups: dict[tuple[object, ...], list[DeliveredFile]] = defaultdict(list)
+    for file in files:
+        # A column of that name would hide which file a row is of.
+        alone = file.number if file.bytes >= BIG or "file_index" in file.columns else None
+        groups[file.group, alone].append(file)
+    for group in groups.values():
+        parts = [batch.part_of(file) for file in group]
+        yield Unit(batch.feed, batch.suite, group, parts)
+
+
+def _stage_unit(
+    connection: duckdb.DuckDBPyConnection, batch: Batch, unit: Unit, numbers: "count[int]"
 ) -> dict[int, str]:
     """Read files by one statement; if one of them breaks it, halve until it is found."""
+    kind = "split" if unit.split_by else "dated"
+    written = []
     try:
-        connection.begin()
-        _insert(connection, feed, suite, files)
-        connection.commit()
+        for sql, bound in shaped_sql(connection, unit):
+            written.append(batch.folder / "staged" / f"{kind}-{next(numbers):05d}.parquet")
+            connection.execute(f"copy ({sql}) to {literal(written[-1])} (format parquet)", bound)
+        if unit.files[0].form != "parquet":
+            written.append(batch.folder / "staged" / f"{kind}-{next(numbers):05d}.parquet")
+            _keep_rejects(connection, unit, written[-1])
     except FILE_ERRORS as error:
-        connection.rollback()
-        if len(files) == 1:
+        for file in written:
+            file.unlink(missing_ok=True)
+        _forget_rejects(connection)
+        if len(unit.files) == 1:
             said = str(error).strip().splitlines()[0][:200]
-            return {files[0].number: f"cannot be read ({said}); deliver it again"}
-        half = len(files) // 2
-        return _stage_group(connection, feed, suite, files[:half]) | _stage_group(
-            connection, feed, suite, files[half:]
+            return {unit.files[0].number: f"cannot be read ({said}); deliver it again"}
+        one, other = unit.halves()
+        return _stage_unit(connection, batch, one, numbers) | _stage_unit(
+            connection, batch, other, numbers
         )
     return {}
 
 
-def _insert(
-    connection: duckdb.DuckDBPyConnection,
-    feed: Feed,
-    suite: Suite,
-    files: Sequence[DeliveredFile],
-) -> None:
-    source = files[0].source
-    mapping = source.mapping if source else None
-    raw, is_json = raw_sql(files), files[0].form == "json"
-    paths = {"paths": [str(file.read_from) for file in files]}
-    bound = {**paths, "numbers": [file.number for file in files]}
-    available = columns_of(files)
-    mapped = f"select _origin as __origin, * exclude (_origin) from ({raw})"
-    if source and mapping:
-        readable = f"select * from ({raw}) where _origin.unreadable is null"
-        mapped = f"with source as ({readable}) {_with_origin(source.path, mapping)}"
-        available = _mapped_columns(connection, source.path, mapped, paths)
-        lost = [name for name in suite.required if name not in map(str.lower, available)]
-        if lost:
-            raise SourceError(f"the mapping of {source.path} gives no {', '.join(lost)}; add them")
-    split_by = source.split_by if source else None
-    typed = _typed_sql(feed, available, mapped, split_by)
-    connection.execute(_judged_sql(suite, typed, is_json), bound)
-    if is_json and mapping:
-        broken = f"select _origin as __origin from ({raw}) where _origin.unreadable is not null"
-        typed = _typed_sql(feed, [], broken, None)
-        connection.execute(_judged_sql(suite, typed, is_json), bound)
-    if files[0].form != "parquet":
-        _keep_rejects(connection, feed, suite, files)
+def _keep_rejects(connection: duckdb.DuckDBPyConnection, unit: Unit, target: Path) -> None:
+    """Stage the lines that the reader rejected."""
+    found = connection.execute("select 1 from reject_errors limit 1").fetchone()
+    if found:
+        connection.execute(f"copy ({rejects_sql(unit)}) to {literal(target)} (format parquet)")
+    _forget_rejects(connection)
 
 
-def _with_origin(where: str, mapping: str) -> str:
-    """Return a mapping that also carries where each row came from."""
-    if not SELECT.match(mapping):
-        raise SourceError(f"the mapping of {where} must be one `select ... from source`")
-    return SELECT.sub("select _origin as __origin, ", mapping, count=1)
+def _forget_rejects(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("drop table if exists reject_errors")
+    connection.execute("drop table if exists reject_scans")
 
 
-def _mapped_columns(
-    connection: duckdb.DuckDBPyConnection, where: str, mapped: str, paths: dict[str, list[str]]
-) -> list[str]:
-    try:
-        found = connection.execute(f"select * from ({mapped}) limit 0", paths).description or []
-    except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
-        said = str(error).strip().splitlines()[0]
-        raise SourceError(f"the mapping of {where} does not work: {said}") from error
-    return [name for name, *_ in found if not name.startswith(("_origin", "__origin"))]
-
-
-def _typed_sql(feed: Feed, available: Sequence[str], mapped: str, split_by: str | None) -> str:
-    there = {name.lower(): f"m.{quoted(name)}" for name in available}
-    given = {name: there.get(name, "null::varchar") for name in feed.columns}
-    casts = [f"{_cast(given[n], kind)} as {quoted(n)}" for n, kind in feed.columns.items()]
-    if "channel" in feed.columns:
-        place = list(feed.columns).index("channel")
-        casts[place] = f"coalesce({_cast(given['channel'], 'varchar')}, f.channel) as channel"
-    uncast = [
-        f"case when {_cast(given[n], feed.columns[n])} is null then"
-        f" nullif({given[n]}::varchar, '') end as {quoted(uncast_name(n))}"
-        for n in castable(feed)
+def _show(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    """Create the view `staged` over what was written and copied, in the order of delivery."""
+    feed, staged = batch.feed, batch.folder / "staged"
+    # Rows that name no day go to the first day of their file, which is the same whatever range is
+    # taken in, so the quarantine has them once; they do not speak against that day's delivery.
+    shown = [
+        _rows_sql(feed, sorted(staged.glob("dated-*.parquet")), 0),
+        _split_sql(connection, batch, sorted(staged.glob("split-*.parquet"))),
+        _fitting_sql(feed, sorted((batch.folder / "fitting").glob("*/*/*.parquet"))),
     ]
-    day = "f.day" if split_by is None else f"cast({quoted(split_by)} as date)"
-    inner = (
-        f"select f.channel as delivery_channel, f.day, f.number as file, __origin,"
-        f" {', '.join(casts + uncast)} from ({mapped}) m"
-        " join files f on f.path = m.__origin.path"
-        " and list_contains($numbers, f.number)"
-    )
-    computed = "".join(f", {sql} as {quoted(name)}" for name, sql in feed.computed.items())
+    union = " union all by name ".join(sql for sql in shown if sql)
+    if union:
+        connection.execute(
+            "create view staged as select w.delivery_channel, w.delivery_date, s.*"
+            f" from ({union}) s join wanted w on w.part = s.part"
+        )
+        batch.has_rows = connection.execute("select 1 from staged limit 1").fetchone() is not None
+
+
+def _rows_sql(feed: Feed, files: Sequence[Path], offset: int) -> str:
+    """Return the rows of files in staged shape."""
+    if not files:
+        return ""
+    names = (*feed.columns, *map(uncast_name, castable(feed)), *feed.computed)
     return (
-        f"select * exclude (day, __origin), {day.replace('f.day', 'day')} as delivery_date,"
-        f" __origin.unreadable as unreadable, __origin.row_number as row_number,"
-        f" __origin.whole as whole{computed} from ({inner})"
+        "select part, file, true as is_dated, row_number, unreadable, row_json,"
+        f" {', '.join(map(quoted, names))}, {_id_sql(offset)} as id"
+        f" from read_parquet({_listed(files)})"
     )
 
 
-def _cast(given: str, kind: str) -> str:
-    text = f"nullif({given}::varchar, '')"
-    if kind == "varchar":
-        return text
-    if kind == "timestamp":
-        # A cast to a plain timestamp forgets the zone in the text; without one it is UTC.
-        return f"try_cast({given} as timestamptz)::timestamp"
-    if kind in ("integer", "bigint"):
-        # A cast rounds: 3.7 would become 4 without a word.
-        whole = f"try_cast({given} as {kind})"
-        return f"case when try_cast({given} as double) = {whole} then {whole} end"
-    return f"try_cast({given} as {kind})"
-
-
-def _judged_sql(suite: Suite, typed: str, is_json: bool) -> str:
-    bits = " + ".join(
-        f"case when {rule.broken} then {bit}::ubigint else 0 end" for bit, rule in suite.row_rules
+def _split_sql(connection: duckdb.DuckDBPyConnection, batch: Batch, files: Sequence[Path]) -> str:
+    """Return the rows that date themselves, of the wanted days."""
+    if not files:
+        return ""
+    connection.execute(
+        "create table first_days as select file, min(split_date) as day"
+        f" from read_parquet({_listed(files)}) group by file"
     )
-    whole = "whole" if is_json else "to_json(whole)::varchar"
+    batch.last_days = dict(
+        connection.execute(
+            "select f.channel, max(split_date) from files f"
+            f" join read_parquet({_listed(files)}) s on s.file = f.number group by all"
+        ).fetchall()
+    )
+    rows = _rows_sql(batch.feed, files, 1).replace("true as is_dated", "split_date")
     return (
-        "insert into staged by name select * exclude (whole),"
-        f" case when broken <> 0 then {whole} end as row_json"
-        f" from (select *, {bits or '0'} as broken from ({typed}))"
+        "select s.* exclude (split_date) replace (w.part as part),"
+        " split_date is not null as is_dated"
+        f" from ({rows}) s join files f on f.number = s.file"
+        " join first_days d on d.file = s.file"
+        " join wanted w on w.delivery_channel = f.channel"
+        " and w.delivery_date = coalesce(s.split_date, d.day)"
     )
 
 
-def _keep_rejects(
-    connection: duckdb.DuckDBPyConnection,
-    feed: Feed,
-    suite: Suite,
-    files: Sequence[DeliveredFile],
-) -> None:
-    """Stage the lines that the reader rejected: rows that are nothing but unreadable."""
-    header = 1 if files[0].form == "csv" else 0
-    rejected = (
-        f"select struct_pack(path := s.file_path, row_number := e.line - {header},"
-        " unreadable := any_value(e.csv_line), whole := any_value(e.csv_line)) as __origin"
-        " from reject_errors e join reject_scans s using (scan_id, file_id)"
-        " group by s.file_path, e.line"
+def _fitting_sql(feed: Feed, files: Sequence[Path]) -> str:
+    if not files:
+        return ""
+    uncast = [f"null::varchar as {quoted(uncast_name(name))}" for name in castable(feed)]
+    computed = [f"{sql} as {quoted(name)}" for name, sql in feed.computed.items()]
+    columns = ", ".join([*map(quoted, feed.columns), *uncast, *computed])
+    return (
+        "select _part as part, _file as file, true as is_dated, null::bigint as row_number,"
+        f" null::varchar as unreadable, null::varchar as row_json, {columns}, {_id_sql(2)} as id"
+        f" from read_parquet({_listed(files)}, hive_partitioning = true,"
+        " hive_types = {'_part': 'integer', '_file': 'integer'})"
     )
-    connection.execute(
-        _judged_sql(suite, _typed_sql(feed, [], rejected, None), True),
-        {"numbers": [file.number for file in files]},
-    )
-    connection.execute("drop table reject_errors")
-    connection.execute("drop table reject_scans")
 
 
-def _date_the_undated(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give the rows that name no day the first day of their file, where the quarantine keeps them.
+def _id_sql(offset: int) -> str:
+    return f"({offset << 24} + file_index::bigint) * {ROWS_PER_FILE} + file_row_number"
 
-    That day is the same whatever range is taken in, so the row is there once. The table `undated`
-    names them: they do not speak against the delivery of that day.
-    """
-    connection.execute(
-        "create table undated as select rowid as id from staged where delivery_date is null"
-    )
-    connection.execute(
-        "update staged set delivery_date = f.first_day from"
-        " (select file, min(delivery_date) as first_day from staged group by file) f"
-        " where staged.file = f.file and staged.delivery_date is null"
-    )
+
+def _listed(files: Sequence[Path]) -> str:
+    return f"[{', '.join(map(literal, files))}]"

@@ -6,8 +6,10 @@ that is true for the rows that break it, so the quarantine and the validation ha
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import compress
+from operator import not_
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +21,11 @@ from governance_pipeline.errors import ExpectationFileError
 MOST_RULES = 63  # the broken rules of a row are the bits of one integer
 ROWS_QUERY = re.compile(r"^\s*select \* from \{batch\} where\s+(?P<broken>.+)$", re.DOTALL)
 
-Severity = Literal["critical", "warning"]
+Severity = Literal["critical", "warning", "finding"]
+# Great Expectations' words and ours: what it calls info is a finding that somebody has to take up.
+SEVERITIES: Mapping[str, Severity] = {
+    "critical": "critical", "warning": "warning", "info": "finding",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,13 +50,20 @@ class Rule:
 
 @dataclass(frozen=True)
 class Suite:
-    """The rules of a feed in the order of their declaration, and the declaration itself."""
+    """The rules of a feed in the order of their declaration, and the declaration itself.
+
+    `rules` judge rows and `expectations` declare them; `set_rules` judge the table `facts`, what
+    is to be said of whole deliveries. `shares` are the columns whose values are counted.
+    """
 
     name: str
     rules: tuple[Rule, ...]
     expectations: tuple[Mapping[str, Any], ...]
     max_bad_share: float
     suite_hash: str
+    set_rules: tuple[Rule, ...] = ()
+    set_expectations: tuple[Mapping[str, Any], ...] = ()
+    shares: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def row_rules(self) -> list[tuple[int, Rule]]:
@@ -72,6 +85,15 @@ class Suite:
         """The bits of the rules that keep a row out."""
         return sum(bit for bit, rule in self.row_rules if rule.severity == "critical")
 
+    @property
+    def on_deliveries(self) -> "Suite":
+        """The suite of the table `facts`."""
+        return replace(self, rules=self.set_rules, expectations=self.set_expectations)
+
+    def is_too_bad(self, bad_rows: int, rows: int) -> bool:
+        """Return whether so many rows break critical rules that a delivery is refused whole."""
+        return bad_rows > self.max_bad_share * rows
+
 
 def load_suite(file: Path) -> Suite:
     """Return the suite that a file declares.
@@ -81,10 +103,11 @@ def load_suite(file: Path) -> Suite:
     """
     try:
         text = file.read_text(encoding="utf-8")
-        declared = yaml.safe_load(text)
+        declared = yaml.load(text, Loader=yaml.CSafeLoader)
         expectations = tuple(declared["expectations"])
         name = str(declared["name"])
-        max_bad_share = float(declared.get("meta", {}).get("max_bad_share", 0.2))
+        meta = declared.get("meta", {})
+        max_bad_share, shares = float(meta.get("max_bad_share", 0.2)), list(meta.get("shares", []))
     except OSError as error:
         raise ExpectationFileError(f"{file} cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:
@@ -101,8 +124,35 @@ def load_suite(file: Path) -> Suite:
     if twice or len(rules) > MOST_RULES:
         said = f"says {', '.join(sorted(twice))} twice" if twice else f"has {len(rules)} rules"
         raise ExpectationFileError(f"{file.name} {said}; give at most {MOST_RULES}, each its name")
+    on_rows = [not _is_on_deliveries(expectation) for expectation in expectations]
     return Suite(
-        name, rules, expectations, max_bad_share, hashlib.sha256(text.encode()).hexdigest()
+        name,
+        tuple(compress(rules, on_rows)),
+        tuple(compress(expectations, on_rows)),
+        max_bad_share,
+        hashlib.sha256(text.encode()).hexdigest(),
+        tuple(compress(rules, map(not_, on_rows))),
+        tuple(compress(expectations, map(not_, on_rows))),
+        {column: _values_of(file.name, expectations, column) for column in shares},
+    )
+
+
+def _is_on_deliveries(expectation: Mapping[str, Any]) -> bool:
+    return (expectation.get("meta") or {}).get("batch") == "facts"
+
+
+def _values_of(
+    file: str, expectations: Sequence[Mapping[str, Any]], column: str
+) -> tuple[str, ...]:
+    """Return the values that a column may have, of which every delivery has a share."""
+    for expectation in expectations:
+        kind, kwargs = expectation["type"], expectation.get("kwargs") or {}
+        if kwargs.get("column") == f"{column}__uncast":
+            return ("true",)  # of a yes or no one share says both
+        if kind == "expect_column_values_to_be_in_set" and kwargs["column"] == column:
+            return tuple(map(str, kwargs["value_set"]))
+    raise ExpectationFileError(
+        f"{file}: meta.shares names {column}, whose values no expectation lists; add its value set"
     )
 
 
@@ -111,11 +161,11 @@ def _rule(file: str, expectation: Mapping[str, Any]) -> Rule:
     name = meta.get("check")
     if not name:
         raise ExpectationFileError(f"{file}: {kind} has no meta.check; give it one, in snake_case")
-    severity = expectation.get("severity", "critical")
-    if severity not in ("critical", "warning"):
-        raise ExpectationFileError(
-            f"{file}: {name} has severity {severity}; use critical or warning"
-        )
+    said, on_deliveries = expectation.get("severity", "critical"), _is_on_deliveries(expectation)
+    if said not in SEVERITIES or (said == "info" and not on_deliveries):
+        allowed = "critical, warning or info" if on_deliveries else "critical or warning"
+        raise ExpectationFileError(f"{file}: {name} has severity {said}; use {allowed}")
+    severity = SEVERITIES[said]
     kwargs = expectation.get("kwargs") or {}
     why, remedy = str(expectation.get("notes", "")), str(meta.get("remedy", ""))
     if kind == "expect_compound_columns_to_be_unique":

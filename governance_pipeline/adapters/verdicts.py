@@ -1,13 +1,15 @@
 """Which rows are turned away, by which rule, and which deliveries are turned away whole."""
 
 import datetime as dt
-from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
 
-from governance_pipeline.adapters.sql import quoted
+from governance_pipeline.adapters.lake import ROWS_PER_FILE
+from governance_pipeline.adapters.sql import literal, quoted
 from governance_pipeline.adapters.suites import Rule, Suite
+from governance_pipeline.errors import ExpectationFileError
 from governance_pipeline.feeds import Feed
 
 Key = tuple[str, dt.date]
@@ -24,40 +26,62 @@ class Verdict:
 
 
 def judge(
-    connection: duckdb.DuckDBPyConnection, feed: Feed, suite: Suite
-) -> tuple[dict[Key, Verdict], dict[str, int]]:
-    """Write the table `turned_away` (id, rule), and count per delivery and over all of them.
+    connection: duckdb.DuckDBPyConnection, feed: Feed, suite: Suite, validated: Mapping[str, int]
+) -> dict[Key, Verdict]:
+    """Write the table `turned_away` (id, rule), and return the verdict on each delivery.
 
-    Returns:
-        The verdict on each delivery, and how many rows break each rule by Great Expectations' way
-        of counting: of rows that are alike it counts all, of which the quarantine keeps one out.
+    A rule that the validation of the whole range saw unbroken is unbroken in each delivery, so
+    only the others are looked for.
+
+    Args:
+        connection: To the database of the view `staged`.
+        feed: Whose rows they are.
+        suite: What they must satisfy.
+        validated: How many rows of the range break each rule, by the validation.
+
+    Raises:
+        ExpectationFileError: If a rule means other rows here than in the validation.
     """
-    verdicts = _count_row_rules(connection, suite)
     connection.execute(
         "create table turned_away (id bigint, rule varchar, value varchar, is_harmless boolean)"
     )
-    critical = [(bit, rule) for bit, rule in suite.row_rules if rule.severity == "critical"]
-    if critical:
-        rules = " ".join(f"when broken & {bit} <> 0 then '{rule.name}'" for bit, rule in critical)
-        values = " ".join(
-            f"when broken & {bit} <> 0 then {quoted(rule.column)}::varchar"
-            for bit, rule in critical
-            if rule.column
-        )
-        connection.execute(
-            f"insert into turned_away select rowid, case {rules} end,"
-            f" {f'case {values} end' if values else 'null'}, false"
-            f" from staged semi join wanted using (delivery_channel, delivery_date)"
-            f" where broken & {suite.critical_bits} <> 0"
-        )
-    totals: dict[str, int] = defaultdict(int)
-    for verdict in verdicts.values():
-        for name, failed in verdict.failed.items():
-            totals[name] += failed
+    broken = [rule for _, rule in suite.row_rules if validated[rule.name]]
+    verdicts, counted = _count_row_rules(connection, broken)
+    _turn_away(connection, [rule for rule in broken if rule.severity == "critical"])
     for rule in suite.unique_rules:
-        totals[rule.name] = _find_repeated(connection, feed, suite, rule, verdicts)
+        if validated[rule.name]:
+            counted[rule.name] = _find_repeated(connection, feed, suite, rule, verdicts)
+    _compare(suite, counted, validated)
     _count_bad_rows(connection, verdicts)
-    return verdicts, dict(totals)
+    return verdicts
+
+
+def _turn_away(connection: duckdb.DuckDBPyConnection, broken: Sequence[Rule]) -> None:
+    """Turn away the rows that break critical rules, each by the first of them."""
+    if not broken:
+        return
+    rules = " ".join(f"when {rule.broken} then {literal(rule.name)}" for rule in broken)
+    values = " ".join(
+        f"when {rule.broken} then {quoted(rule.column)}::varchar"
+        if rule.column
+        else f"when {rule.broken} then null"
+        for rule in broken
+    )
+    connection.execute(
+        f"insert into turned_away select id, case {rules} end, case {values} end, false"
+        f" from staged where {' or '.join(f'({rule.broken})' for rule in broken)}"
+    )
+
+
+def _compare(suite: Suite, counted: Mapping[str, int], validated: Mapping[str, int]) -> None:
+    """See to it that the validation and the quarantine mean the same by every rule."""
+    for rule in suite.rules:
+        ours, theirs = counted.get(rule.name, 0), validated[rule.name]
+        if ours != theirs:
+            raise ExpectationFileError(
+                f"{suite.name}.yaml: {rule.name} fails for {theirs} rows in the validation"
+                f" and for {ours} in the quarantine; write it so that both mean the same"
+            )
 
 
 def refuse(connection: duckdb.DuckDBPyConnection, refused: set[Key]) -> None:
@@ -67,9 +91,9 @@ def refuse(connection: duckdb.DuckDBPyConnection, refused: set[Key]) -> None:
     connection.execute("create table refused (delivery_channel varchar, delivery_date date)")
     connection.executemany("insert into refused values (?, ?)", sorted(refused))
     connection.execute(
-        f"insert into turned_away select rowid, '{REFUSED}', null, false from staged"
+        f"insert into turned_away select id, '{REFUSED}', null, false from staged"
         " semi join refused using (delivery_channel, delivery_date)"
-        " where rowid not in (select id from turned_away)"
+        " anti join turned_away using (id)"
     )
 
 
@@ -77,41 +101,47 @@ def quarantine_sql(feed: Feed) -> str:
     """Return the rows turned away, whole; a row number counts the lines that were no rows too."""
     typed = ", ".join(f"{quoted(name)} := s.{quoted(name)}" for name in feed.columns)
     return f"""
-    with starts as (
-        select file, min(rowid) as start from staged where row_number is null group by file
+    with away as (
+        select s.*, t.rule, t.value from staged s join turned_away t using (id)
+    ), starts as (
+        select file, id // {ROWS_PER_FILE} as written, min(id) as start from staged
+        where row_number is null and file in (select file from away) group by all
     ), rejects as (
         select file, row_number - row_number() over (partition by file order by row_number)
             as good_before
         from staged where row_number is not null
-    ), away as (
-        select s.*, t.rule, t.value, s.rowid - starts.start + 1 as place
-        from staged s join turned_away t on t.id = s.rowid
-        left join starts on starts.file = s.file
+    ), placed as (
+        select away.*, away.id - starts.start + 1 as place
+        from away left join starts
+            on starts.file = away.file and starts.written = away.id // {ROWS_PER_FILE}
     )
-    select w.part, getvariable('feed') as feed, w.channel, s.delivery_date, f.name as file,
+    select s.part, getvariable('feed') as feed, s.delivery_channel as channel, s.delivery_date,
+        f.name as file,
         coalesce(s.row_number, s.place + (
             select count(*) from rejects r where r.file = s.file and r.good_before < s.place
         )) as row_number,
         s.rule, 'critical' as severity, s.value,
         coalesce(s.row_json, to_json(struct_pack({typed}))::varchar) as row_json,
         getvariable('run_id') as run_id
-    from away s join files f on f.number = s.file
-    join wanted w on w.delivery_channel = s.delivery_channel
-        and w.delivery_date = s.delivery_date
+    from placed s join files f on f.number = s.file
     """
 
 
-def _count_row_rules(connection: duckdb.DuckDBPyConnection, suite: Suite) -> dict[Key, Verdict]:
-    counts = "".join(f", count(*) filter (broken & {bit} <> 0)" for bit, _ in suite.row_rules)
+def _count_row_rules(
+    connection: duckdb.DuckDBPyConnection, broken: Sequence[Rule]
+) -> tuple[dict[Key, Verdict], dict[str, int]]:
+    """Return the rows of each delivery and how many break each of some rules, and their totals."""
+    counts = "".join(f", count(*) filter ({rule.broken})" for rule in broken)
     found = connection.execute(
-        f"select delivery_channel, delivery_date, count(*){counts} from staged"
-        " semi join wanted using (delivery_channel, delivery_date) group by all"
+        f"select delivery_channel, delivery_date, count(*){counts} from staged group by all"
     ).fetchall()
-    names = [rule.name for _, rule in suite.row_rules]
-    return {
+    names = [rule.name for rule in broken]
+    verdicts = {
         (channel, day): Verdict(rows, 0, dict(zip(names, failed, strict=True)))
         for channel, day, rows, *failed in found
     }
+    totals = {name: sum(v.failed[name] for v in verdicts.values()) for name in names}
+    return verdicts, totals
 
 
 def _find_repeated(
@@ -130,8 +160,7 @@ def _find_repeated(
     condition = f"where {given}" if rule.skips_nulls else ""
     connection.execute(
         f"create or replace temp table repeated as select {keys}, count(*) as n from staged"
-        f" semi join wanted using (delivery_channel, delivery_date) {condition}"
-        " group by all having count(*) > 1"
+        f" {condition} group by all having count(*) > 1"
     )
     (total,) = connection.execute(
         "select coalesce(sum(n), 0)::bigint from repeated"
@@ -142,11 +171,11 @@ def _find_repeated(
         f"s.{quoted(name)} is not distinct from r.{quoted(name)}" for name in rule.unique_by
     )
     row = ", ".join(f"s.{quoted(name)}" for name in feed.columns)
-    order = f"order by s.broken & {suite.critical_bits} <> 0, s.rowid"
+    order = "order by s.id in (select id from turned_away), s.id"
     names = ", ".join(f"s.{quoted(name)}" for name in rule.unique_by)
     connection.execute(
         "create or replace temp table others as select id, delivery_channel, delivery_date, value,"
-        " whole = first_whole as is_harmless from (select s.rowid as id, s.delivery_channel,"
+        " whole = first_whole as is_harmless from (select s.id, s.delivery_channel,"
         f" s.delivery_date, s.{quoted(rule.unique_by[-1])}::varchar as value,"
         f" hash({row}) as whole, first_value(hash({row})) over keys as first_whole,"
         f" row_number() over keys as place from staged s join repeated r on {same}"
@@ -155,7 +184,7 @@ def _find_repeated(
     if rule.severity == "critical":
         connection.execute(
             "insert into turned_away select id, $rule, value, is_harmless from others"
-            " where id not in (select id from turned_away)",
+            " anti join turned_away using (id)",
             {"rule": rule.name},
         )
     for channel, day, failed in connection.execute(
@@ -167,8 +196,8 @@ def _find_repeated(
 
 def _count_bad_rows(connection: duckdb.DuckDBPyConnection, verdicts: dict[Key, Verdict]) -> None:
     for channel, day, bad in connection.execute(
-        "select delivery_channel, delivery_date, count(*) from staged join turned_away"
-        " on id = staged.rowid where not is_harmless"
-        " and staged.rowid not in (select id from undated) group by all"
+        "select delivery_channel, delivery_date, count(*) from staged"
+        " join (select id from turned_away where not is_harmless) t using (id)"
+        " where is_dated group by all"
     ).fetchall():
         verdicts[channel, day].bad_rows = bad

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow as pa
 from governance_pipeline.adapters import manifests
 from governance_pipeline.adapters.manifests import Manifest
 from governance_pipeline.adapters.registry_store import applied_folder
+from governance_pipeline.adapters.sql import literal
 from governance_pipeline.errors import LockedError, WarehouseError
 from governance_pipeline.feeds import FEEDS, THIN
 
@@ -23,7 +25,7 @@ DELIVERIES = {
     "rows_delivered": "bigint", "rows_accepted": "bigint", "rows_quarantined": "bigint",
     "restatements": "integer", "pending_rows": "bigint", "refusal": "varchar",
     "suite_hash": "varchar", "plan_hash": "varchar", "registry_hash": "varchar",
-    "decision_days": "integer",
+    "decision_days": "integer", "release_reason": "varchar",
 }  # fmt: skip
 RULE = {
     "rule": "varchar", "severity": "varchar", "failed_rows": "bigint", "observed": "varchar",
@@ -31,6 +33,15 @@ RULE = {
 }  # fmt: skip
 DELIVERY_RULES = {
     "feed": "varchar", "channel": "varchar", "delivery_date": "date", **RULE
+}  # fmt: skip
+DELIVERED_FILES = {
+    "sha256": "varchar", "source": "varchar", "feed": "varchar", "channel": "varchar",
+    "delivery_date": "date", "bytes": "bigint", "rows": "bigint", "outcome": "varchar",
+    "seen_at": "timestamp", "run_id": "varchar",
+}  # fmt: skip
+DELIVERY_FINDINGS = {
+    "feed": "varchar", "channel": "varchar", "delivery_date": "date", "rule": "varchar",
+    "severity": "varchar", "subject": "varchar", "rows_concerned": "bigint", "observed": "varchar",
 }  # fmt: skip
 BY_DAY = ("decisions", "feedback", "activity", *THIN)
 ABOUT_DECISIONS = ("audit_labels", "appeals")
@@ -71,10 +82,8 @@ def prepare_sources(
     *,
     secret: str,
     memory_limit: str = "1GB",
-) -> dict[str, list[Path]]:
+) -> None:
     """Point the schema `lake` at the files that a build of some decision days needs.
-
-    The files are returned by table, the empty typed one first; small tables have none.
 
     Every feed is restricted to deliveries that touched those days or may speak of them, so the
     cost of a build does not grow with the history.
@@ -87,41 +96,69 @@ def prepare_sources(
         secret: Keys the hashes of items and sellers in published evidence.
         memory_limit: DuckDB's, e.g. "1GB".
     """
-    sources = _source_files(lake, found, set(decision_days))
+    wanted = set(decision_days)
+    register = applied_folder(lake)
     with connect(path, memory_limit=memory_limit) as connection:
         connection.execute("create schema if not exists lake")
-        for table, files in sources.items():
-            _view(connection, table, files)
+        shared = {m.token for m in manifests.contested(found, wanted)}
+        alone = [m for m in found if m.token not in shared]
+        for table in (*(feed for feed in FEEDS if feed != "decisions"), *THIN):
+            kept = found if table == "actioned_decisions" else alone
+            if table in ABOUT_DECISIONS:
+                files = manifests.files_of(lake, manifests.speaking_of(found, wanted), table)
+            else:
+                files = manifests.files_of(lake, kept, table, wanted if table in BY_DAY else None)
+            _view(connection, table, [lake / "empty" / f"{table}.parquet", *files])
+        _view(connection, "recent_audit_labels", _recent_labels(lake, found))
+        every = manifests.files_of(lake, found, "audit_labels")
+        _view(connection, "every_audit_label", [lake / "empty" / "audit_labels.parquet", *every])
+        contested = [m for m in found if m.token in shared and wanted.intersection(m.decision_days)]
+        files = manifests.files_of(lake, contested, "sampled_decisions")
+        empty = lake / "empty" / "sampled_decisions.parquet"
+        _view(connection, "contested_sampled_decisions", [empty, *files])
+        _contested_view(connection, lake, contested)
+        for table in REGISTER:
+            _view(connection, table, [register / f"{table}.parquet"])
         _deliveries(connection, found)
         _days(connection, decision_days)
         # Not the sampling key itself: who may read the warehouse may not foresee the draws.
         evidence_key = hashlib.sha256(f"evidence {secret}".encode()).hexdigest()
         connection.execute("create or replace table lake.evidence_key (evidence_key varchar)")
         connection.execute("insert into lake.evidence_key values ($key)", {"key": evidence_key})
-    return sources
 
 
-def _source_files(
-    lake: Path, found: Sequence[Manifest], wanted: set[dt.date]
-) -> dict[str, list[Path]]:
-    shared = {m.token for m in manifests.contested(found, wanted)}
-    alone = [m for m in found if m.token not in shared]
-    sources = {}
-    for table in (*FEEDS, *THIN):
-        kept = found if table == "actioned_decisions" else alone
-        if table in ABOUT_DECISIONS:
-            files = manifests.files_of(lake, manifests.speaking_of(found, wanted), table)
-        else:
-            files = manifests.files_of(lake, kept, table, wanted if table in BY_DAY else None)
-        sources[table] = [lake / "empty" / f"{table}.parquet", *files]
-    sources["recent_audit_labels"] = _recent_labels(lake, found)
-    every = manifests.files_of(lake, found, "audit_labels")
-    sources["every_audit_label"] = [lake / "empty" / "audit_labels.parquet", *every]
-    for table in ("decisions", "sampled_decisions"):
-        files = manifests.files_of(lake, [m for m in found if m.token in shared], table, wanted)
-        sources[f"contested_{table}"] = [lake / "empty" / f"{table}.parquet", *files]
-    register = applied_folder(lake)
-    return sources | {table: [register / f"{table}.parquet"] for table in REGISTER}
+def _contested_view(
+    connection: duckdb.DuckDBPyConnection, lake: Path, contested: Sequence[Manifest]
+) -> None:
+    """Show what contested deliveries count by together with whom and when each row is about."""
+    accepted = [
+        (m.channel, m.delivery_date, at, lake / name)
+        for m in contested
+        for at, name in enumerate(m.files.get("accepted", []))
+    ]
+    places = pd.DataFrame(
+        [(n, *place[:-1]) for n, place in enumerate(accepted, 1)],
+        columns=["number", "channel", "delivery_date", "accepted_file"],
+    )
+    connection.register("given", places)
+    connection.execute(
+        "create or replace table lake.contested_files as select number::bigint as number,"
+        " channel::varchar as channel, delivery_date::date as delivery_date,"
+        " accepted_file::integer as accepted_file from given"
+    )
+    connection.unregister("given")
+    listed = _listed([lake / "empty" / "decisions.parquet", *(place[-1] for place in accepted)])
+    counted = manifests.files_of(lake, contested, "counted_decisions")
+    counted_sql = _listed([lake / "empty" / "counted_decisions.parquet", *counted])
+    connection.execute(
+        "create or replace view lake.contested_decisions as"
+        " select c.*, d.decision_id, d.decided_at, d.item_id"
+        f" from (select *, file_index, file_row_number from read_parquet({listed})) d"
+        " join lake.contested_files f on f.number = d.file_index"
+        f" join read_parquet({counted_sql}) c on c.channel = f.channel"
+        " and c.delivery_date = f.delivery_date and c.accepted_file = f.accepted_file"
+        " and c.place = d.file_row_number"
+    )
 
 
 def _recent_labels(lake: Path, found: Sequence[Manifest]) -> list[Path]:
@@ -198,10 +235,16 @@ def has_table(path: Path, table: str) -> bool:
 
 
 def _view(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path]) -> None:
-    listed = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
     connection.execute(
-        f"create or replace view lake.{table} as select * from read_parquet([{listed}])"
+        f"create or replace view lake.{table} as select * from read_parquet({_listed(files)})"
     )
+    # For an engine that reads the same files by its own means.
+    named = json.dumps([str(file) for file in files])
+    connection.execute(f"comment on view lake.{table} is {literal(named)}")
+
+
+def _listed(files: Sequence[Path]) -> str:
+    return f"[{', '.join(map(literal, files))}]"
 
 
 def _days(connection: duckdb.DuckDBPyConnection, days: Sequence[dt.date]) -> None:
@@ -213,10 +256,11 @@ def _days(connection: duckdb.DuckDBPyConnection, days: Sequence[dt.date]) -> Non
 
 
 def _deliveries(connection: duckdb.DuckDBPyConnection, found: Sequence[Manifest]) -> None:
-    """Write what became of every delivery, and of every rule of it, as two tables."""
+    """Write what became of every delivery, rule and file, and what rules found, as tables."""
+    computed = ("decision_days", "release_reason")
     deliveries = [
-        [*(getattr(m, name) for name in DELIVERIES if name != "decision_days"),
-         len(m.decision_days)]
+        [*(getattr(m, name) for name in DELIVERIES if name not in computed),
+         len(m.decision_days), m.released.reason if m.released else None]
         for m in found
     ]  # fmt: skip
     rules = [
@@ -224,9 +268,22 @@ def _deliveries(connection: duckdb.DuckDBPyConnection, found: Sequence[Manifest]
         for m in found
         for rule in m.rules
     ]
+    files = [
+        (e.sha256, e.path, m.feed, m.channel, m.delivery_date, e.bytes, e.rows, e.outcome,
+         e.seen_at.astimezone(dt.UTC).replace(tzinfo=None), e.run_id)
+        for m in found
+        for e in m.ledger
+    ]  # fmt: skip
+    findings = [
+        (m.feed, m.channel, m.delivery_date, f.rule, f.severity, f.subject, f.rows, f.observed)
+        for m in found
+        for f in m.findings
+    ]
     for table, typed, rows in (
         ("deliveries", DELIVERIES, deliveries),
         ("delivery_rules", DELIVERY_RULES, rules),
+        ("delivery_findings", DELIVERY_FINDINGS, findings),
+        ("delivered_files", DELIVERED_FILES, files),
     ):
         connection.register("given", pd.DataFrame(rows, columns=list(typed)))
         # Typed here, or a column without a value would have no type at all.

@@ -1,11 +1,17 @@
-"""Jobs, schedules, and the sensors that start the judgement when intake ends, however it ends."""
+"""Jobs, schedules, and the sensors: of what arrives, and of intake that ended, however it ended."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+import hashlib
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster import DagsterRunStatus
+
+from governance_pipeline.adapters import arrivals
+from governance_pipeline.adapters.arrivals import Looked
+from governance_pipeline.paths import Paths
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import (
@@ -14,6 +20,9 @@ if TYPE_CHECKING:
 
 JUDGED_BY_COMMAND = "governance/judged_by_command"
 """Tag of a run whose judgement the command line launches itself."""
+
+LOOK_SECONDS = 20
+"""Between two looks at the landing folders: two of them and a start fit in a minute."""
 
 ENDED = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
 
@@ -72,6 +81,50 @@ def _last_day(partitions: dg.DailyPartitionsDefinition, now: dt.datetime) -> str
     """Return the last day that is over and within the calendar."""
     yesterday = (now.astimezone(dt.UTC) - dt.timedelta(days=1)).date().isoformat()
     return yesterday if partitions.has_partition_key(yesterday) else None
+
+
+def arrival_sensor(
+    intake: "AssetJob", partitions: dg.DailyPartitionsDefinition, paths: Paths
+) -> dg.SensorDefinition:
+    """Return the sensor that takes in what arrives in the landing folders, each state once."""
+
+    @dg.sensor(
+        name="take_in_what_arrived",
+        job=intake,
+        minimum_interval_seconds=LOOK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Take in a delivery once two looks found its files alike, at most a minute"
+        " after they came; a file written anew starts its day again.",
+    )
+    def take_in_what_arrived(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        before = Looked.model_validate_json(context.cursor) if context.cursor else Looked()
+        now, complete = arrivals.look(
+            paths.lake, paths.landing, before, time.time_ns(), set(partitions.get_partition_keys())
+        )
+        requests = []
+        if complete and context.repository_def is not None:
+            layer = context.repository_def.get_job(intake.name).asset_layer
+            assert layer is not None
+            requests = [
+                _requested(date, found, layer.executable_asset_keys)
+                for date, found in complete.items()
+            ]
+        return dg.SensorResult(run_requests=requests, cursor=now.model_dump_json())
+
+    return take_in_what_arrived
+
+
+def _requested(
+    date: str, found: Mapping[str, str], executable: Iterable[dg.AssetKey]
+) -> dg.RunRequest:
+    """Return the run that takes in what came for a date, and leaves alone what did not."""
+    own = {dg.AssetKey(["accepted", *asset.split("/")]) for asset in found}
+    return dg.RunRequest(
+        run_key=f"{date} {hashlib.sha256(repr(found).encode()).hexdigest()[:16]}",
+        partition_key=date,
+        asset_selection=[k for k in executable if k.path[0] != "accepted" or k in own],
+        tags={"governance/arrived": ", ".join(found)},
+    )
 
 
 def judgement_sensors(intake: "AssetJob", judgement: "AssetJob") -> Sequence[dg.SensorDefinition]:

@@ -32,7 +32,10 @@ def build_definitions(
         asset_checks=[] if registry is None else [strategies.strategy_checks(registry)],
         jobs=[taking_in, judging],
         schedules=automation.schedules(taking_in, judging, partitions),
-        sensors=automation.judgement_sensors(taking_in, judging),
+        sensors=[
+            automation.arrival_sensor(taking_in, partitions, settings.paths),
+            *automation.judgement_sensors(taking_in, judging),
+        ],
         executor=dg.in_process_executor,
         resources={
             "home": Home(root=str(settings.paths.root), **settings.model_dump(exclude={"home"})),

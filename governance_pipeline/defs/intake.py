@@ -9,6 +9,7 @@ import dagster as dg
 from governance_pipeline.adapters import registry_store
 from governance_pipeline.adapters.intake import intake_range
 from governance_pipeline.adapters.landing import load_sources
+from governance_pipeline.adapters.ledger import LedgerEntry
 from governance_pipeline.adapters.manifests import Manifest
 from governance_pipeline.defs.resources import Home
 from governance_pipeline.feeds import CHANNELS, FEEDS
@@ -17,7 +18,7 @@ from governance_pipeline.progress import say
 CHECKS = {
     "rows_are_accounted_for": "Every delivered row was accepted or is in the quarantine.",
     "critical_rules_hold": "No delivery was refused and no row broke a critical rule.",
-    "warning_rules_hold": "No row broke a rule that lets it pass.",
+    "warning_rules_hold": "No row broke a rule that lets it pass, and no column came or went.",
 }
 DAYS_SHOWN = 30
 
@@ -149,7 +150,13 @@ def _metadata(outcomes: Sequence[Manifest]) -> dict[str, Any]:
         "rows_quarantined": sum(o.rows_quarantined for o in outcomes),
         "restatements": sum(o.restatements for o in outcomes),
         "state": ", ".join(sorted({o.state for o in outcomes})) or "not delivered",
+        "files": dg.MetadataValue.md(_listed([_fate(e) for o in outcomes for e in o.ledger])),
     }
+
+
+def _fate(entry: LedgerEntry) -> str:
+    seen = f"{entry.seen_at:%Y-%m-%d %H:%M} UTC"
+    return f"{entry.path}: {entry.outcome}, {entry.rows} rows, first seen {seen}"
 
 
 def _check_results(key: dg.AssetKey, outcomes: Sequence[Manifest]) -> Iterator[dg.AssetCheckResult]:
@@ -177,12 +184,17 @@ def _check_results(key: dg.AssetKey, outcomes: Sequence[Manifest]) -> Iterator[d
         },
     )
     warned = _broken_rules(outcomes, "warning")
+    drifted = [f"{o.channel} {o.delivery_date}: {said}" for o in outcomes for said in o.drift]
     yield dg.AssetCheckResult(
         asset_key=key,
         check_name="warning_rules_hold",
-        passed=not warned,
+        passed=not warned and not drifted,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"rows": dg.MetadataValue.md(_listed(warned))},
+        metadata={
+            "rows": dg.MetadataValue.md(_listed(warned)),
+            "columns": dg.MetadataValue.md(_listed(drifted)),
+            "extra_columns": ", ".join(sorted({c for o in outcomes for c in o.extra_columns})),
+        },
     )
 
 

@@ -5,6 +5,7 @@ import datetime as dt
 import dagster as dg
 
 from governance_pipeline.adapters import catalogue
+from governance_pipeline.adapters.data_docs import write_data_docs
 from governance_pipeline.adapters.publish import publish
 from governance_pipeline.adapters.studies import STUDIES, as_of
 from governance_pipeline.defs.resources import Home
@@ -34,10 +35,12 @@ def published_snapshot_asset() -> dg.AssetsDefinition:
             data_as_of=as_of(home.paths),
             now=now,
         )
+        docs = write_data_docs(home.paths)
         return dg.MaterializeResult(
             metadata={
                 "snapshot_id": made.snapshot_id,
                 "folder": dg.MetadataValue.path(str(made.folder)),
+                "data_docs": dg.MetadataValue.path(str(docs)) if docs else "nothing delivered yet",
                 "tables": len(made.rows),
                 "rows": sum(made.rows.values()),
             }

@@ -16,7 +16,8 @@ class Home(dg.ConfigurableResource):  # type: ignore[type-arg]
     """One home, held for writing from a run's first step to its last.
 
     Steps run in the process of their run, so the lock taken when the resource is set up covers
-    the whole run; a second run says who holds it and fails before it wrote anything.
+    the whole run. A second run waits for it; if that takes too long it says who holds the lock and
+    fails before it wrote anything.
     """
 
     root: str
@@ -25,6 +26,7 @@ class Home(dg.ConfigurableResource):  # type: ignore[type-arg]
     engine: Literal["duckdb", "spark"] = "duckdb"
     spark_master: str = ""
     spark_memory: str = "2g"
+    wait_seconds: float = 3600.0
 
     @property
     def settings(self) -> Settings:
@@ -48,6 +50,8 @@ class Home(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Hold the writer's lock as long as the run lasts."""
         run = context.run
         with writer_lock(
-            self.paths, f"run {run.run_id[:8]} of {run.job_name}" if run else "a check"
+            self.paths,
+            f"run {run.run_id[:8]} of {run.job_name}" if run else "a check",
+            wait_seconds=self.wait_seconds if run else 0.0,
         ):
             yield self

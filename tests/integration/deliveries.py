@@ -17,6 +17,7 @@ from governance_pipeline.adapters import manifests
 from governance_pipeline.adapters.intake import intake_range
 from governance_pipeline.adapters.landing import Source
 from governance_pipeline.adapters.manifests import Manifest
+from governance_pipeline.feeds import THIN
 from governance_pipeline.paths import Paths
 
 DAY = dt.date(2026, 3, 1)
@@ -98,7 +99,7 @@ def write_registry(lake: Path, rate: float = 0.5, policy: str = "health_claims")
         for b in range(-1, 5)
     ]
     tables: Mapping[str, list[Row]] = {
-        "strategies": [{"strategy_id": STRATEGY, "policy": policy}],
+        "strategies": [{"strategy_id": STRATEGY, "policy": policy, "lifecycle": "live"}],
         "strategy_versions": [version],
         "sampling_rates": rates,
     }
@@ -137,17 +138,38 @@ def take_in(
     )  # fmt: skip
 
 
+# An accepted row and what intake adds to it, which is kept beside it.
+WHOLE = """
+select * from (select *, file_index::integer as accepted_file, file_row_number as place
+    from read_parquet($accepted)) d
+join (select accepted_file, place, delivery_date, decision_date, stratum, score_bin, fine_bin,
+    audit_probability, is_unit, is_sampled from read_parquet($counted)) c
+    using (accepted_file, place)
+"""
+
+
 def rows_in(paths: Paths, table: str, columns: str = "*", kind: str | None = None) -> list[Any]:
-    found = manifests.read_all(paths.lake)
-    kinds = {"sampled_decisions", "actioned_decisions"}
-    kind = kind or (table if table in kinds else "accepted")
-    feed = "decisions" if table in kinds else table
-    files = [str(paths.lake / f) for m in found if m.feed == feed for f in m.files.get(kind, [])]
-    if not files:
+    kind = kind or (table if table in THIN else "accepted")
+    feed = "decisions" if table in THIN else table
+    found = [m for m in manifests.read_all(paths.lake) if m.feed == feed and m.files.get(kind)]
+    if not found:
         return []
     with duckdb.connect() as connection:
-        query = f"select {columns} from read_parquet($files) order by all"
-        return connection.execute(query, {"files": files}).fetchall()
+        for number, manifest in enumerate(found):
+            query, files = "from read_parquet($files)", {"files": listed(paths, manifest, kind)}
+            if (table, kind) == ("decisions", "accepted"):
+                query = WHOLE
+                files = {
+                    name: listed(paths, manifest, of)
+                    for name, of in (("accepted", kind), ("counted", "counted_decisions"))
+                }
+            into = "insert into found by name" if number else "create table found as"
+            connection.execute(f"{into} {query}", files)
+        return connection.execute(f"select {columns} from found order by all").fetchall()
+
+
+def listed(paths: Paths, manifest: Manifest, kind: str) -> list[str]:
+    return [str(paths.lake / name) for name in manifest.files[kind]]
 
 
 def only(made: Sequence[Manifest]) -> Manifest:

@@ -138,7 +138,8 @@ def test_the_next_day_is_drawn_by_the_plan_and_the_frame_knows_its_uneven_probab
     assert set(rows["strategy_id"]) == {LIMIT, BOOST}
     assert rows["reach_scale"].notna().any()
     units = pd.concat(
-        pd.read_parquet(file) for file in (paths.lake / "accepted").rglob("*.parquet")
+        pd.read_parquet(file)
+        for file in (paths.lake / "derived" / "counted_decisions").rglob("*.parquet")
     ).assign(decision_date=lambda d: pd.to_datetime(d["decision_date"]))
     keys = ["strategy_id", "decision_date", "is_fired", "fine_bin"]
     said = units[units["is_unit"]].groupby(keys)["audit_probability"].agg(["sum", "min", "nunique"])

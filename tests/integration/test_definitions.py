@@ -93,6 +93,7 @@ def test_intake_starts_daily_and_judgement_at_its_end_or_the_deadline(
     }
     assert definitions.sensors is not None
     assert {sensor.name for sensor in definitions.sensors} == {
+        "take_in_what_arrived",
         "judge_after_intake_success",
         "judge_after_intake_failure",
         "judge_after_intake_canceled",

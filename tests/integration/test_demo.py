@@ -114,7 +114,7 @@ def test_every_delivered_row_is_accepted_or_in_the_quarantine(demo_home: Path) -
 def test_populations_are_the_accepted_units(demo_home: Path) -> None:
     frame = ask(demo_home, "select sum(population) as n from fct_audit_population")["n"].iloc[0]
     with duckdb.connect() as connection:
-        files = str(demo_home / "lake" / "accepted" / "decisions" / "*" / "*" / "*.parquet")
+        files = str(demo_home / "lake" / "derived" / "counted_decisions" / "*" / "*" / "*.parquet")
         units = connection.execute(
             "select count(*) from read_parquet(?) where is_unit", [files]
         ).fetchall()

@@ -30,6 +30,7 @@ from tests.integration.deliveries import (
 )
 
 NEXT_DAY = DAY + dt.timedelta(days=1)
+THE_DAY_BEFORE = DAY - dt.timedelta(days=1)
 SEEN = "decision_id, decided_at, score, is_fired, reach, gmv, experiment_arm, strategy_version"
 
 
@@ -139,7 +140,7 @@ def test_a_missing_column_refuses_and_says_what_was_found(paths: Paths) -> None:
     deliver(paths, "a.csv", as_csv([decision(n) for n in range(1, 11)]), NEXT_DAY)
     refused, accepted = take_in(paths, [DAY, NEXT_DAY])
     assert (refused.state, accepted.state) == ("refused", "accepted")
-    assert "a.csv lacks strategy_id; it has decision_id, " in (refused.refusal or "")
+    assert "a.csv lacks strategy_id (text); it has decision_id, " in (refused.refusal or "")
     assert (refused.rows_delivered, refused.rows_quarantined) == (10, 10)
 
 
@@ -194,15 +195,15 @@ def test_the_same_bytes_again_change_nothing(paths: Paths) -> None:
 def test_a_changed_file_restates_its_day_and_both_days_it_touches(paths: Paths) -> None:
     deliver(paths, "a.csv", as_csv([decision(n) for n in range(1, 11)]))
     first = only(take_in(paths))
-    late = [decision(n, decided_at=f"{NEXT_DAY}T00:00:00Z") for n in range(1, 11)]
+    late = [decision(n, decided_at=f"{THE_DAY_BEFORE}T23:59:59Z") for n in range(1, 11)]
     deliver(paths, "a.csv", as_csv(late))
     made = only(take_in(paths))
     assert (first.restatements, made.restatements) == (0, 1)
-    assert made.decision_days == [DAY, NEXT_DAY]
+    assert made.decision_days == [THE_DAY_BEFORE, DAY]
     assert not set(made.files["accepted"]) & set(first.files["accepted"])
     assert (paths.lake / first.files["accepted"][0]).exists()
     assert first.token != made.token
-    assert rows_in(paths, "decisions", "distinct decision_date") == [(NEXT_DAY,)]
+    assert rows_in(paths, "decisions", "distinct decision_date") == [(THE_DAY_BEFORE,)]
 
 
 def test_a_purged_landing_folder_takes_nothing_back(paths: Paths) -> None:
@@ -347,13 +348,13 @@ def test_bins_strata_units_and_strangers(paths: Paths) -> None:
     ]
     deliver(paths, "a.csv", as_csv(rows))
     take_in(paths)
-    columns = "decision_id, score_bin, fine_bin, stratum, is_unit, policy, audit_probability"
+    columns = "decision_id, score_bin, fine_bin, stratum, is_unit, audit_probability"
     assert rows_in(paths, "decisions", columns) == [
-        ("d1", 1, 4, "unfired/1", False, "health_claims", 0.5),
-        ("d2", 4, 16, "fired/4", True, "health_claims", 0.5),
-        ("d3", -1, -1, "unfired/-1", True, "health_claims", 0.5),
-        ("d4", 4, 19, "fired/4", True, None, None),
-        ("d5", 0, 1, "unfired/0", True, "health_claims", None),
+        ("d1", 1, 4, "unfired/1", False, 0.5),
+        ("d2", 4, 16, "fired/4", True, 0.5),
+        ("d3", -1, -1, "unfired/-1", True, 0.5),
+        ("d4", 4, 19, "fired/4", True, None),
+        ("d5", 0, 1, "unfired/0", True, None),
     ]
     fired = rows_in(paths, "actioned_decisions", "decision_id")
     assert fired == [("d2",), ("d4",)]

@@ -97,4 +97,16 @@ def test_days_spoken_of_by_two_deliveries_are_contested(paths: Paths) -> None:
     assert [m.delivery_date for m in manifests.contested(found, {DAY})] == [DAY, LABEL_DAY]
     assert manifests.contested(found, {LABEL_DAY}) == []
     assert len(manifests.files_of(paths.lake, found, "sampled_decisions", {DAY})) == 2
-    assert manifests.files_of(paths.lake, found, "decisions", {LABEL_DAY}) == []
+    assert manifests.files_of(paths.lake, found, "counted_decisions", {LABEL_DAY}) == []
+
+
+def test_a_label_taken_out_again_touches_the_day_of_a_decision_that_came_after_it(
+    paths: Paths,
+) -> None:
+    deliver(paths, "a.jsonl", as_jsonl([label(1), label(2)]), LABEL_DAY, "audit_labels")
+    assert only(take_in(paths, [LABEL_DAY], "audit_labels")).decision_days == []
+    deliver(paths, "a.csv", as_csv([decision(n) for n in range(1, 11)]))
+    take_in(paths)
+    deliver(paths, "a.jsonl", as_jsonl([label(77)]), LABEL_DAY, "audit_labels")
+    made = only(take_in(paths, [LABEL_DAY], "audit_labels"))
+    assert (made.decision_days, made.pending_rows) == ([DAY], 1)

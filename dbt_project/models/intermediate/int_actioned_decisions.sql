@@ -10,27 +10,32 @@ actioned as (
 
 ),
 
-ranked as (
+contested as (
 
-    select
-        *,
-        row_number() over (
-            partition by channel, decision_id order by delivery_date desc
-        ) as recency
-
-    from actioned
+    select * from {{ ref('int_contested_decisions') }}
 
 ),
 
-latest as (
+standing as (
 
+    -- A decision spoken of by several deliveries fired if the latest of them says so.
     select
-        decision_id, channel, decision_date, strategy_id, version, environment, action
+        actioned.decision_id,
+        actioned.channel,
+        actioned.decision_date,
+        actioned.strategy_id,
+        actioned.version,
+        actioned.environment,
+        actioned.action
 
-    from ranked
+    from actioned
+    left join contested
+        on
+            actioned.channel = contested.channel
+            and actioned.decision_id = contested.decision_id
 
-    where recency = 1
+    where contested.decision_id is null or contested.delivery_date = actioned.delivery_date
 
 )
 
-select * from latest
+select * from standing

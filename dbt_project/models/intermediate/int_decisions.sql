@@ -20,17 +20,17 @@ united as (
 
     -- Almost every day is spoken of by one delivery: its rows stream through.
     select
-        decision_id, decision_date, strategy_id, version, channel, environment, category, market,
-        is_fired, action, stratum, score_bin, fine_bin, reach, gmv, audit_probability, is_unit,
-        is_sampled as is_drawn
+        decision_date, strategy_id, version, channel, environment, category, market, is_fired,
+        action, stratum, score_bin, fine_bin, reach, gmv, audit_probability, is_unit,
+        is_unit and is_sampled as is_drawn
 
     from decisions
 
     union all
 
     select
-        decision_id, decision_date, strategy_id, version, channel, environment, category, market,
-        is_fired, action, stratum, score_bin, fine_bin, reach, gmv, audit_probability,
+        decision_date, strategy_id, version, channel, environment, category, market, is_fired,
+        action, stratum, score_bin, fine_bin, reach, gmv, audit_probability,
         is_latest_unit as is_unit,
         is_sampled and is_latest_unit as is_drawn
 

@@ -6,7 +6,7 @@ draws as (
 
     select * from {{ ref('stg_sampled_decisions') }}
 
-    where {{ in_decision_days('decision_date') }}
+    where {{ in_decision_days('decision_date') }} and is_unit
 
 ),
 

@@ -2,42 +2,31 @@ with
 
 source as (
 
-    select * from {{ source('lake', 'decisions') }}
+    select * from {{ source('lake', 'counted_decisions') }}
 
 ),
 
 renamed as (
 
     select
-        decision_id,
-        decided_at,
-        channel,
+        delivery_date,
+        decision_date,
         strategy_id,
         strategy_version as version,
+        channel,
         environment,
-        item_id,
-        is_fired,
-        action,
-        item_type,
-        seller_id,
         category,
         market,
-        score,
-        automated_detection,
-        automated_decision,
-        reach,
-        gmv,
-        experiment_arm,
-        sample_stratum,
-        decision_date,
-        policy,
+        is_fired,
+        action,
+        stratum,
         score_bin,
         fine_bin,
-        stratum,
-        is_unit,
+        reach,
+        gmv,
         audit_probability,
-        is_sampled,
-        delivery_date
+        is_unit,
+        is_sampled
 
     from source
 

@@ -22,7 +22,8 @@ renamed as (
         refusal,
         suite_hash,
         plan_hash,
-        registry_hash
+        registry_hash,
+        release_reason
 
     from source
 

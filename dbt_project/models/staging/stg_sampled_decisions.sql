@@ -27,6 +27,7 @@ renamed as (
         score_bin,
         fine_bin,
         stratum,
+        is_unit,
         inclusion_probability,
         reach,
         gmv,

@@ -36,6 +36,20 @@ READ_BEYOND_DBT = (
     "int_sampled_units",
 )
 """Intermediate models that judgement, studies and work lists read; none grows with traffic."""
+TAKEN_OVER = {*PUBLISHED_MARTS, *READ_BEYOND_DBT}
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a build changed of a table: the values of `by` to forget, and the files with new rows.
+
+    A table that has no such column is replaced as a whole.
+    """
+
+    table: Table
+    by: str | None
+    forgotten: Sequence[str]
+    files: Sequence[Path]
 
 
 @dataclass(frozen=True)
@@ -61,53 +75,58 @@ class Spark:
             EngineError: If Spark cannot start here.
             WarehouseError: If a model fails, with what Spark said of the first.
         """
-        sources = refresh.prepare(paths, plan, "1GB")
-        days = plan.decision_days
+        refresh.prepare(paths, plan, "1GB")
         with session(paths, self.threads, self.master, self.memory) as spark:
-            spark_catalog.name_sources(spark, paths, sources)
-            spark_catalog.name_kept_tables(spark, paths, days, is_full=plan.is_full)
-            nodes = dbt_run.run(
-                ["--target", "spark", *(["--full-refresh"] if plan.is_full else [])],
-                {
-                    "GOVERNANCE_SPARK_TABLES": str(spark_catalog.tables_folder(paths)),
-                    "GOVERNANCE_DECISION_DAYS": " ".join(map(str, days)),
-                    "GOVERNANCE_THREADS": str(self.threads),
-                },
-                paths.spark / "dbt",
-            )
+            spark_catalog.name_sources(spark, paths)
+            kept = spark_catalog.name_kept_tables(spark, paths, is_full=plan.is_full)
+            before = {table.name: spark_catalog.files_by_part(paths, table) for table in kept}
+            nodes = self._run_dbt(paths, plan)
             built = spark_catalog.built_tables(spark)
-            wanted = [t for t in built if t.name in {*PUBLISHED_MARTS, *READ_BEYOND_DBT}]
-            files = {table.name: _files(spark, paths, table, plan) for table in wanted}
+            for table in built:
+                spark_catalog.remove_forgotten(spark, paths, table)
+            changes = [
+                _view_change(spark, paths, table, plan)
+                if table.is_view
+                else _change(paths, table, before.get(table.name, {}))
+                for table in built
+                if table.name in TAKEN_OVER
+            ]
         spark_catalog.remember_tables(paths, built)
-        _take_over(paths, wanted, files, plan)
+        with warehouse.connect(paths.warehouse) as connection:
+            connection.begin()
+            if plan.is_full:
+                _forget_all(connection)
+            for change in changes:
+                _take_over(connection, change, is_full=plan.is_full)
+            connection.commit()
         return nodes
 
-
-def _files(spark: "SparkSession", paths: Paths, table: Table, plan: RefreshPlan) -> list[Path]:
-    """Return the files with the rows of a table that a build made; a view's are written first."""
-    if table.is_view:
-        folder = paths.spark / "views" / table.name
-        rows = spark.table(f"{SCHEMA}.{table.name}")
-        changed = rows.where(rows[str(table.recomputed_by)].isin(plan.decision_days))
-        changed.write.mode("overwrite").parquet(str(folder))
-        folders = [folder]
-    elif table.split_by is None:
-        folders = [spark_catalog.tables_folder(paths) / table.name]
-    else:
-        folders = spark_catalog.parts(paths, table, plan.decision_days)
-    return sorted(file for folder in folders for file in folder.glob("*.parquet"))
+    def _run_dbt(self, paths: Paths, plan: RefreshPlan) -> list[Node]:
+        variables = {
+            "GOVERNANCE_SPARK_TABLES": str(spark_catalog.tables_folder(paths)),
+            "GOVERNANCE_DECISION_DAYS": " ".join(map(str, plan.decision_days)),
+            "GOVERNANCE_THREADS": str(self.threads),
+        }
+        options = ["--target", "spark", *(["--full-refresh"] if plan.is_full else [])]
+        return dbt_run.run(options, variables, paths.spark / "dbt")
 
 
-def _take_over(
-    paths: Paths, tables: Sequence[Table], files: Mapping[str, Sequence[Path]], plan: RefreshPlan
-) -> None:
-    with warehouse.connect(paths.warehouse) as connection:
-        connection.begin()
-        if plan.is_full:
-            _forget_all(connection)
-        for table in tables:
-            _replace_rows(connection, table, files[table.name], plan)
-        connection.commit()
+def _change(paths: Paths, table: Table, before: Mapping[str, Sequence[Path]]) -> Change:
+    """Return what changed of a table by its files: Spark never writes a name twice."""
+    now = spark_catalog.files_by_part(paths, table)
+    changed = sorted(part for part in {*before, *now} if before.get(part) != now.get(part))
+    files = [file for part in changed for file in now.get(part, ())]
+    return Change(table, table.split_by, changed, files)
+
+
+def _view_change(spark: "SparkSession", paths: Paths, table: Table, plan: RefreshPlan) -> Change:
+    """Write a view's rows of the recomputed days, and return them as the change they are."""
+    folder = paths.spark / "views" / table.name
+    days = [str(day) for day in plan.decision_days]
+    rows = spark.table(f"{SCHEMA}.{table.name}")
+    recomputed = rows.where(rows["decision_date"].isin(plan.decision_days))
+    recomputed.write.mode("overwrite").parquet(str(folder))
+    return Change(table, "decision_date", days, sorted(folder.glob("*.parquet")))
 
 
 def _forget_all(connection: duckdb.DuckDBPyConnection) -> None:
@@ -119,26 +138,25 @@ def _forget_all(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"drop {'view' if kind == 'VIEW' else 'table'} {name}")
 
 
-def _replace_rows(
-    connection: duckdb.DuckDBPyConnection, table: Table, files: Sequence[Path], plan: RefreshPlan
-) -> None:
-    by = table.recomputed_by
-    if plan.is_full or by is None:
+def _take_over(connection: duckdb.DuckDBPyConnection, change: Change, *, is_full: bool) -> None:
+    table, by = change.table, change.by
+    if is_full or by is None:
         order = list(table_docs()[table.name].columns) if table.name in PUBLISHED_MARTS else []
         names = sorted(table.columns, key=lambda n: order.index(n) if n in order else len(order))
         typed = ", ".join(f"{name} {TYPES[table.columns[name]]}" for name in names)
         connection.execute(f"create or replace table {table.name} ({typed})")
     else:
-        starts = spark_catalog.starts(table, plan.decision_days)
         connection.execute(
-            f"delete from {table.name} where {by} in (select unnest($starts::date[]))",
-            {"starts": starts},
+            f"delete from {table.name} where cast({by} as varchar) in (select unnest($parts))",
+            {"parts": [*change.forgotten]},
         )
-    if files:
-        listed = ", ".join(literal(file) for file in files)
-        hive = (
-            f", hive_partitioning = true, hive_types = {{'{by}': date}}" if table.split_by else ""
-        )
-        connection.execute(
-            f"insert into {table.name} by name select * from read_parquet([{listed}]{hive})"
-        )
+    if not change.files:
+        return
+    listed = ", ".join(literal(file) for file in change.files)
+    hive = ""
+    if table.split_by is not None:
+        kind = TYPES[table.columns[table.split_by]]
+        hive = f", hive_partitioning = true, hive_types = {{'{table.split_by}': {kind}}}"
+    connection.execute(
+        f"insert into {table.name} by name select * from read_parquet([{listed}]{hive})"
+    )

@@ -4,7 +4,6 @@ Every table is external: Spark never deletes a file. The folders below the home 
 home that is copied or moved takes it along, and a session starts from nothing else.
 """
 
-import datetime as dt
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -39,11 +38,6 @@ class Table:
     is_view: bool = False
 
     @property
-    def recomputed_by(self) -> str | None:
-        """The column whose values a build recomputes; None if it makes every row anew."""
-        return "decision_date" if self.is_view else self.split_by
-
-    @property
     def typed(self) -> str:
         """The columns as Spark declares them."""
         return ", ".join(f"`{name}` {kind}" for name, kind in self.columns.items())
@@ -54,50 +48,56 @@ def tables_folder(paths: Paths) -> Path:
     return paths.spark / "tables"
 
 
-def name_sources(
-    spark: "SparkSession", paths: Paths, sources: Mapping[str, Sequence[Path]]
-) -> None:
-    """Name every table of the schema `lake` in Spark too, with the types it has in DuckDB.
+def name_sources(spark: "SparkSession", paths: Paths) -> None:
+    """Name every table of the warehouse's schema `lake` in Spark too, with the types it has there.
+
+    What is not the rows of files as they are is written to one: it is small.
 
     Raises:
         EngineError: If the home's path, or a type, is nothing that Spark can read.
     """
     if PATTERN & set(str(paths.root)):
         raise EngineError(f"Spark reads {paths.root} as a pattern; move the home to another folder")
-    small = paths.spark / "sources"
-    small.mkdir(parents=True, exist_ok=True)
+    folder = paths.spark / "sources"
+    folder.mkdir(parents=True, exist_ok=True)
     spark.sql("drop schema if exists lake cascade")
     spark.sql("create schema lake")
-    for table, columns in _lake(paths, small, set(sources)).items():
-        listed = ",".join(str(file.relative_to(paths.lake)) for file in sources.get(table, ()))
-        files = f"{paths.lake}/{{{listed}}}" if listed else f"{small}/{table}.parquet"
-        typed = Table(table, columns).typed
-        spark.sql(f"create table lake.{table} ({typed}) using parquet options (path '{files}')")
-
-
-def _lake(paths: Paths, small: Path, in_files: set[str]) -> dict[str, dict[str, str]]:
-    """Return the columns of DuckDB's `lake` in Spark's types; what is no file is written to one."""
-    to_spark = {duck.upper(): spark for spark, duck in TYPES.items()}
-    found: dict[str, dict[str, str]] = {}
     with warehouse.connect(paths.warehouse) as connection:
+        behind = connection.execute(
+            "select view_name, comment from duckdb_views() where schema_name = 'lake' and comment"
+            " is not null"
+        ).fetchall()
+        files = {name: [Path(file) for file in json.loads(named)] for name, named in behind}
         described = connection.execute(
             "select table_name, column_name, data_type from information_schema.columns"
             " where table_schema = 'lake' order by table_name, ordinal_position"
         ).fetchall()
-        for table, column, kind in described:
-            if kind not in to_spark:
-                raise EngineError(f"lake.{table}.{column} is a {kind}, which Spark does not read")
-            found.setdefault(table, {})[column] = to_spark[kind]
-        for table in found.keys() - in_files:
-            file = literal(small / f"{table}.parquet")
-            connection.execute(f"copy lake.{table} to {file} (format parquet)")
+        columns = _in_sparks_types(described)
+        for name in columns.keys() - files.keys():
+            file = folder / f"{name}.parquet"
+            connection.execute(f"copy lake.{name} to {literal(file)} (format parquet)")
+            files[name] = [file]
+    for name in columns:
+        typed = Table(name, columns[name]).typed
+        listed = ",".join(str(file.relative_to(paths.root)) for file in files[name])
+        spark.sql(
+            f"create table lake.{name} ({typed}) using parquet"
+            f" options (path '{paths.root}/{{{listed}}}')"
+        )
+
+
+def _in_sparks_types(described: Sequence[tuple[str, str, str]]) -> dict[str, dict[str, str]]:
+    to_spark = {duck.upper(): spark for spark, duck in TYPES.items()}
+    found: dict[str, dict[str, str]] = {}
+    for table, column, kind in described:
+        if kind not in to_spark:
+            raise EngineError(f"lake.{table}.{column} is a {kind}, which Spark does not read")
+        found.setdefault(table, {})[column] = to_spark[kind]
     return found
 
 
-def name_kept_tables(
-    spark: "SparkSession", paths: Paths, decision_days: Sequence[dt.date], *, is_full: bool
-) -> None:
-    """Name the tables that earlier builds left, without the days that this build recomputes.
+def name_kept_tables(spark: "SparkSession", paths: Paths, *, is_full: bool) -> list[Table]:
+    """Name the tables by day that earlier builds left, and return them.
 
     Tables that are built whole each time are removed, as is everything before a full build.
     """
@@ -111,26 +111,33 @@ def name_kept_tables(
     spark.sql(f"drop schema if exists {SCHEMA} cascade")
     spark.sql(f"create schema {SCHEMA}")
     for table in kept:
-        for part in parts(paths, table, decision_days):
-            shutil.rmtree(part, ignore_errors=True)
-        location = folder / table.name
         spark.sql(
             f"create table {SCHEMA}.{table.name} ({table.typed}) using parquet"
-            f" partitioned by ({table.split_by}) location '{location}'"
+            f" partitioned by ({table.split_by}) location '{folder / table.name}'"
         )
         spark.sql(f"alter table {SCHEMA}.{table.name} recover partitions")
+    return kept
 
 
-def parts(paths: Paths, table: Table, decision_days: Sequence[dt.date]) -> list[Path]:
-    """Return the folders of the days, or of their months, in a table split by them."""
+def files_by_part(paths: Paths, table: Table) -> dict[str, list[Path]]:
+    """Return a table's files by the value that its parts are split by, "" if it is not split."""
     folder = tables_folder(paths) / table.name
-    return [folder / f"{table.split_by}={start}" for start in starts(table, decision_days)]
+    if table.split_by is None:
+        return {"": sorted(folder.glob("*.parquet"))}
+    return {
+        part.name.partition("=")[2]: sorted(part.glob("*.parquet"))
+        for part in sorted(folder.glob(f"{table.split_by}=*"))
+    }
 
 
-def starts(table: Table, decision_days: Sequence[dt.date]) -> list[dt.date]:
-    """Return the values by which a table's rows of some decision days are told."""
-    by_month = str(table.recomputed_by).endswith("_month")
-    return sorted({day.replace(day=1) if by_month else day for day in decision_days})
+def remove_forgotten(spark: "SparkSession", paths: Paths, table: Table) -> None:
+    """Remove the files of the parts that a build forgot and brought no row for."""
+    if table.split_by is None:
+        return
+    known = {row[0] for row in spark.sql(f"show partitions {SCHEMA}.{table.name}").collect()}
+    for part in (tables_folder(paths) / table.name).glob(f"{table.split_by}=*"):
+        if part.name not in known:
+            shutil.rmtree(part)
 
 
 def built_tables(spark: "SparkSession") -> list[Table]:

@@ -1,0 +1,9 @@
+with
+
+delivery_findings as (
+
+    select * from {{ ref('stg_delivery_findings') }}
+
+)
+
+select * from delivery_findings

@@ -1,0 +1,9 @@
+with
+
+files as (
+
+    select * from {{ ref('stg_delivered_files') }}
+
+)
+
+select * from files

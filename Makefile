@@ -10,7 +10,7 @@ GOVERNANCE_HOME ?= .governance
 PORT ?= 3000
 export GOVERNANCE_HOME
 
-.PHONY: demo test test-spark check ui bench bench-accuracy docs lock format clean
+.PHONY: demo test test-spark check ui bench bench-seeds bench-accuracy docs lock format clean
 
 $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -51,8 +51,11 @@ ui: $(STAMP)     ## web server and daemon on loopback
 docs: $(STAMP)   ## the data dictionary, from the descriptions in the code
 	$(BIN)/governance dictionary > docs/data-dictionary.md
 
-bench: $(STAMP)  ## measure, against references in the same run
-	$(BIN)/python -m benchmarks
+bench: $(STAMP)  ## cost beside hand-written SQL; SIZE=10m or 100m for more, FOLDER= to work elsewhere
+	$(BIN)/python -m benchmarks.scale $(if $(SIZE),--size $(SIZE)) $(if $(FOLDER),--folder $(FOLDER))
+
+bench-seeds: $(STAMP)  ## what the demo finds over many markets
+	$(BIN)/python -m benchmarks.seeds
 
 # The peers' pins conflict with the pipeline's; without them the rows still run and say so.
 $(PEERS_STAMP): benchmarks/accuracy/requirements-peers.lock $(STAMP)

@@ -18,6 +18,7 @@ from rich.console import Console
 from governance_pipeline import show
 from governance_pipeline.cli_audit import audit
 from governance_pipeline.cli_backtest import backtest
+from governance_pipeline.cli_escalations import escalations
 from governance_pipeline.cli_evidence import evidence, reinstate
 from governance_pipeline.cli_feed import feed
 from governance_pipeline.errors import GovernanceError, InputError
@@ -198,7 +199,7 @@ def dictionary() -> None:
     click.echo(data_dictionary(), nl=False)
 
 
-for command in (audit, backtest, evidence, feed, reinstate):
+for command in (audit, backtest, escalations, evidence, feed, reinstate):
     cli.add_command(command)
 
 

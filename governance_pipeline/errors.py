@@ -9,7 +9,10 @@ GovernanceError
 |-- WarehouseError         the warehouse is missing, or a table of it is
 |-- EngineError            the engine of the marts cannot start here
 |-- LockedError            another run is writing; the message says which
-`-- PublishError           a snapshot could not be built or found
+|-- PublishError           a snapshot could not be built or found
+|-- RefusedError           an escalation's rules do not allow what was asked; it stays as it was
+|-- ConflictError          somebody else acted on the escalation first; the message says who
+`-- StoreError             the escalations' store cannot be reached, or is of another version
 """
 
 
@@ -51,3 +54,15 @@ class LockedError(GovernanceError):
 
 class PublishError(GovernanceError):
     """A snapshot could not be built or found."""
+
+
+class RefusedError(GovernanceError):
+    """An escalation's rules do not allow what was asked; it stays as it was."""
+
+
+class ConflictError(GovernanceError):
+    """Somebody else acted on the escalation first; the message says who."""
+
+
+class StoreError(GovernanceError):
+    """The escalations' store cannot be reached, or is of another version."""

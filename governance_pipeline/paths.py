@@ -61,6 +61,11 @@ class Paths:
         return self.root / "sampling_key"
 
     @property
+    def ops(self) -> Path:
+        """The escalations' store, where GOVERNANCE_OPS_URL names no other."""
+        return self.root / "ops.db"
+
+    @property
     def reinstatements(self) -> Path:
         """Every export of real item and seller ids: who, when, which file. Only appended to."""
         return self.root / "reinstatements.jsonl"

@@ -21,9 +21,19 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".governance"), description="The folder that holds all state.")
     engine: Literal["duckdb", "spark"] = Field("duckdb", description="The engine dbt runs on.")
     memory_limit: str = Field("1GB", description="DuckDB's memory limit, e.g. 1GB.")
+    ops_url: str | None = Field(
+        None,
+        description="The escalations' store, e.g. postgresql://governance@db/ops; its password is "
+        "PGPASSWORD's. ops.db in the home by default.",
+    )
     threads: int = Field(2, ge=1, description="Threads the engine may use on this machine.")
     spark_master: str = Field("", description="Spark's master; this machine's threads if empty.")
     spark_memory: str = Field("2g", description="Memory of Spark's driver, e.g. 2g.")
+
+    @property
+    def store_url(self) -> str:
+        """The URL of the escalations' store."""
+        return self.ops_url or f"sqlite:///{self.paths.ops}"
 
     @property
     def paths(self) -> Paths:

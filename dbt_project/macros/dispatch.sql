@@ -30,8 +30,10 @@ rows of `days`, from which `value` is made. -#}
 {%- endmacro %}
 
 {% macro spark__among(column, named, value, days) -%}
-    {%- if named -%}
+    {%- if '-' in named -%}
         {{ column }} in (date '{{ named.split() | join("', date '") }}')
+    {%- elif named.split() -%}
+        {{ column }} in ({{ named.split() | join(', ') }})
     {%- else -%}
         {{ default__among(column, named, value, days) }}
     {%- endif -%}
@@ -51,7 +53,7 @@ rows of `days`, from which `value` is made. -#}
 {%- endmacro %}
 
 {% macro spark__forget(column, named, is_recomputed) -%}
-    {%- if is_incremental() and named -%}
+    {%- if is_incremental() and named.split() -%}
         alter table {{ this }} drop if exists
         {%- for value in named.split() %}
             partition ({{ column }} = '{{ value }}'){{ ',' if not loop.last }}

@@ -32,8 +32,24 @@ class Node:
     message: str
 
 
-def build(paths: Paths, memory_limit: str, threads: int, *, is_full: bool) -> list[Node]:
+def build(
+    paths: Paths,
+    memory_limit: str,
+    threads: int,
+    *,
+    is_full: bool,
+    only: Sequence[str] = (),
+    without: Sequence[str] = (),
+) -> list[Node]:
     """Run the models and tests on a home's warehouse, and leave no connection open.
+
+    Args:
+        paths: The home.
+        memory_limit: DuckDB's, e.g. "1GB"; what needs more is spilled beside the warehouse.
+        threads: How many models run at once.
+        is_full: Whether to build every table anew, whatever it holds.
+        only: Names of models to build; all if empty.
+        without: Names of models to leave out.
 
     Raises:
         WarehouseError: If a model fails, with what the engine said of the first.
@@ -44,7 +60,10 @@ def build(paths: Paths, memory_limit: str, threads: int, *, is_full: bool) -> li
         "GOVERNANCE_THREADS": str(threads),
     }
     # Staging is views, which stay as they are until a model changes, and then the build is full.
-    options = ["--full-refresh"] if is_full else ["--exclude", "path:models/staging"]
+    left_out = [*without] if is_full else ["path:models/staging", *without]
+    options = ["--full-refresh"] if is_full else []
+    options += ["--select", *only] if only else []
+    options += ["--exclude", *left_out] if left_out else []
     return run(options, variables, paths.root / "dbt")
 
 

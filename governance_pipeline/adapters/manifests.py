@@ -5,8 +5,9 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -100,6 +101,58 @@ class Manifest(BaseModel):
         said = repr((self.state, sorted(self.files.items()), self.decision_days, self.refusal))
         return hashlib.sha256(said.encode()).hexdigest()[:16]
 
+    @property
+    def told(self) -> str:
+        """What became of every file: bytes that came again touch no day, yet are told of."""
+        said = repr([(entry.path, entry.sha256, entry.outcome) for entry in self.ledger])
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+    @property
+    def key(self) -> "Key":
+        """What names it among the manifests of a lake."""
+        return self.feed, self.channel, self.delivery_date.isoformat()
+
+
+class Delivered(Protocol):
+    """What a build asks of a delivery: a manifest answers it, and so does its entry in a note."""
+
+    @property
+    def feed(self) -> str: ...  # noqa: D102
+    @property
+    def channel(self) -> str: ...  # noqa: D102
+    @property
+    def delivery_date(self) -> dt.date: ...  # noqa: D102
+    @property
+    def decision_days(self) -> list[dt.date]: ...  # noqa: D102
+    @property
+    def files(self) -> dict[str, list[str]]: ...  # noqa: D102
+    @property
+    def pending_rows(self) -> int: ...  # noqa: D102
+    @property
+    def token(self) -> str: ...  # noqa: D102
+    @property
+    def told(self) -> str: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a note keeps of a manifest, so that one that stayed as it is need not be read."""
+
+    feed: str
+    channel: str
+    delivery_date: dt.date
+    decision_days: list[dt.date]
+    files: dict[str, list[str]]
+    pending_rows: int
+    token: str
+    told: str
+
+
+Key = tuple[str, str, str]
+"""Feed, channel and delivery date as it is written."""
+Stamp = tuple[int, int]
+"""When a file was written, in ns, and its bytes: what was committed anew has another stamp."""
+
 
 def commit(lake: Path, manifest: Manifest) -> None:
     """Put a manifest in its place; readers see the state before it or after it."""
@@ -124,6 +177,38 @@ def read(lake: Path, feed: str, channel: str, day: dt.date) -> Manifest | None:
     """Return the manifest of one delivery, or None if it never came."""
     path = _path(lake, feed, channel, day)
     return Manifest.model_validate_json(path.read_bytes()) if path.exists() else None
+
+
+def stamps(lake: Path) -> dict[Key, Stamp]:
+    """Return every manifest that is there with its stamp, ordered by feed, channel and date."""
+    found = []
+    for path in _folders(_folders([str(lake / "manifests")])):
+        feed, channel = Path(path).parts[-2:]
+        with os.scandir(path) as files:
+            for file in files:
+                if file.name[0].isdigit() and file.name.endswith(".json"):
+                    said = file.stat()
+                    key = (feed, channel, file.name.removesuffix(".json"))
+                    found.append((key, (said.st_mtime_ns, said.st_size)))
+    return dict(sorted(found))
+
+
+def keys(lake: Path, feed: str) -> list[tuple[str, str, dt.date]]:
+    """Return feed, channel and delivery date of a feed's manifests, without reading them."""
+    return [
+        (feed, path.parent.name, dt.date.fromisoformat(path.stem))
+        for path in sorted((lake / "manifests" / feed).glob("*/[0-9]*.json"))
+    ]
+
+
+def _folders(parents: Iterable[str]) -> list[str]:
+    return [
+        entry.path
+        for parent in parents
+        if Path(parent).is_dir()
+        for entry in os.scandir(parent)
+        if entry.is_dir()
+    ]
 
 
 def read_all(lake: Path) -> list[Manifest]:
@@ -151,7 +236,7 @@ def read_before(lake: Path, feed: str, channel: str, day: dt.date) -> Iterator[M
 
 
 def files_of(
-    lake: Path, found: Iterable[Manifest], table: str, days: set[dt.date] | None = None
+    lake: Path, found: Iterable[Delivered], table: str, days: set[dt.date] | None = None
 ) -> list[Path]:
     """Return the listed files of a table: a feed, `quarantine`, or a thin one.
 
@@ -170,7 +255,7 @@ def files_of(
     ]
 
 
-def speaking_of(found: Iterable[Manifest], days: set[dt.date]) -> list[Manifest]:
+def speaking_of(found: Iterable[Delivered], days: set[dt.date]) -> list[Delivered]:
     """Return the deliveries of labels and appeals that may speak of decisions of these days.
 
     A label comes on its decision's day or later, so those before the first day say nothing of
@@ -188,7 +273,7 @@ def speaking_of(found: Iterable[Manifest], days: set[dt.date]) -> list[Manifest]
     ]
 
 
-def contested(found: Sequence[Manifest], days: set[dt.date]) -> list[Manifest]:
+def contested(found: Sequence[Delivered], days: set[dt.date]) -> list[Delivered]:
     """Return the deliveries of decisions that share one of these days with another delivery.
 
     Only their rows can be repeated or corrected by another delivery, so only they are compared.

@@ -5,7 +5,7 @@ may have come after it.
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import duckdb
@@ -15,22 +15,26 @@ from governance_pipeline.adapters.batch import Partition
 from governance_pipeline.adapters.sql import literal, quoted
 from governance_pipeline.feeds import Feed
 
-LABELLED = """
-    select k.id, d.decision_date from thin d join spoken k
+RECENTLY = dt.timedelta(days=45)
+"""How far back decisions are looked for first: nearly all labels and appeals come within it."""
+BY_DECISION = """
+    insert into hits select k.id, k.decision_id, d.decision_date from thin d join waiting k
         on d.decision_id = k.decision_id and d.channel = k.delivery_channel
-    union
-    select k.id, d.decision_date from thin d join spoken k
+"""
+# A review of an item speaks of every decision on it until then, however long ago.
+BY_ITEM = """
+    insert into hits select k.id, null, d.decision_date from thin d join waiting k
         on k.decision_id is null and d.item_id = k.item_id and d.policy = k.policy
         and d.channel = k.delivery_channel and d.decision_date <= k.labelled_at::date
 """
-APPEALED = """
-    select k.id, d.decision_date from thin d join spoken k
-        on d.decision_id = k.decision_id and d.channel = k.delivery_channel
+FOUND = """
+    delete from waiting where decision_id is not null
+        and (id, decision_id) in (select (id, decision_id) from hits)
 """
 TOUCHED = """
     select k.part, list(distinct h.decision_date) filter (h.decision_date is not null),
         count(distinct k.id) filter (h.id is null and k.id >= 0)
-    from spoken k left join ({hits}) h on h.id = k.id
+    from spoken k left join hits h on h.id = k.id
     group by k.part
 """
 
@@ -41,12 +45,15 @@ def touched_days(
     lake: Path,
     partitions: Iterable[Partition],
 ) -> dict[int, tuple[list[dt.date], int]]:
-    """Return, per partition, the decision days it touches and its rows that wait for a decision."""
+    """Return, per partition, the decision days it touches and its rows that wait for a decision.
+
+    A decision is looked for among those delivered lately, and among all older ones only by the
+    rows that found none, so that the cost of a day does not grow with the history.
+    """
     if feed.name in ("audit_labels", "appeals"):
-        table = "sampled_decisions" if feed.name == "audit_labels" else "actioned_decisions"
-        _load_thin(connection, lake, table)
         _load_spoken(connection, feed, lake, partitions)
-        query = TOUCHED.format(hits=LABELLED if feed.name == "audit_labels" else APPEALED)
+        _find_decisions(connection, feed, lake)
+        query = TOUCHED
     else:
         query = (
             f"select part, list(distinct {quoted(feed.event_at)}::date), 0 from kept group by part"
@@ -57,14 +64,42 @@ def touched_days(
     }
 
 
-def _load_thin(connection: duckdb.DuckDBPyConnection, lake: Path, table: str) -> None:
-    (channels,) = connection.execute("select list(distinct channel) from wanted").fetchone() or (
-        [],
+def _find_decisions(connection: duckdb.DuckDBPyConnection, feed: Feed, lake: Path) -> None:
+    """Note in the table `hits` which decision days each row of `spoken` speaks of."""
+    connection.execute(
+        "create temp table hits (id bigint, decision_id varchar, decision_date date)"
     )
-    known = [m for m in manifests.read_feed(lake, "decisions") if m.channel in channels]
+    connection.execute("create temp table waiting as from spoken")
+    channels, first = connection.execute(
+        "select list(distinct channel), min(delivery_date) from wanted"
+    ).fetchone() or ([], None)
+    if first is None:
+        return
+    since = first - RECENTLY
+    keys = [key for key in manifests.keys(lake, "decisions") if key[1] in channels]
+    for part in (
+        [key for key in keys if key[2] >= since],
+        [key for key in keys if key[2] < since],
+    ):
+        if connection.execute("select 1 from waiting limit 1").fetchone():
+            _look_among(connection, feed, lake, part)
+
+
+def _look_among(
+    connection: duckdb.DuckDBPyConnection,
+    feed: Feed,
+    lake: Path,
+    deliveries: Sequence[tuple[str, str, dt.date]],
+) -> None:
+    table = "sampled_decisions" if feed.name == "audit_labels" else "actioned_decisions"
+    known = [m for m in (manifests.read(lake, *key) for key in deliveries) if m is not None]
     files = [lake / "empty" / f"{table}.parquet", *manifests.files_of(lake, known, table)]
     listed = ", ".join(map(literal, files))
-    connection.execute(f"create temp view thin as select * from read_parquet([{listed}])")
+    connection.execute(f"create or replace temp view thin as from read_parquet([{listed}])")
+    connection.execute(BY_DECISION)
+    if feed.name == "audit_labels":
+        connection.execute(BY_ITEM)
+    connection.execute(FOUND)
 
 
 def _load_spoken(

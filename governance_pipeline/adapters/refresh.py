@@ -1,31 +1,43 @@
 """Which decision days the marts must recompute, and the note of what they were built from.
 
 The note is a table of the warehouse itself, so a warehouse that is deleted is rebuilt whole, and
-a run that died before its note is done again.
+a run that died before its note is done again. It also keeps of every manifest what a build asks
+for, under the stamp of its file: a manifest is read when it came or changed, not on every run.
 """
 
 import datetime as dt
 import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from governance_pipeline.adapters import manifests, warehouse
-from governance_pipeline.adapters.manifests import Manifest
+from governance_pipeline.adapters.manifests import Delivered, Entry, Key, Manifest, Stamp
 from governance_pipeline.adapters.registry_store import applied_hash
 from governance_pipeline.paths import Paths
 from governance_pipeline.settings import DBT_PROJECT
 
 NOTE = "governance.built_from"
+COLUMNS = ["feed", "channel", "delivery_date", "token", "written_ns", "bytes", "said"]
+REGISTRY, MODELS = ("registry", "", ""), ("models", "", "")
 
 
 @dataclass(frozen=True)
 class RefreshPlan:
-    """What a build must do, and what it will have been built from."""
+    """What a build must do, and what it will have been built from.
+
+    `decision_days` are all days to recompute, `decided_days` those whose decisions came or
+    changed; `fresh` are the manifests that were read, `gone` the keys of those that vanished.
+    """
 
     decision_days: list[dt.date]
+    decided_days: list[dt.date]
     built_from: pd.DataFrame = field(repr=False)
-    found: list[Manifest] = field(repr=False)
+    found: list[Delivered] = field(repr=False)
+    fresh: list[Manifest] = field(repr=False)
+    gone: list[Key] = field(repr=False)
     is_full: bool = False
     is_empty: bool = False
 
@@ -37,36 +49,36 @@ def plan_refresh(paths: Paths, built_by: str = "duckdb") -> RefreshPlan:
     engine everything; nothing new at all is empty.
     """
     models = f"{_models()} {built_by}"
-    found = manifests.read_all(paths.lake)
-    now = pd.DataFrame(
-        [(m.feed, m.channel, m.delivery_date.isoformat(), m.token) for m in found]
-        + [("registry", "", "", applied_hash(paths.lake) or ""), ("models", "", "", models)]
-        + [("ledger", "", "", _told(found))],
-        columns=["feed", "channel", "delivery_date", "token"],
-    )
-    before = _built_from(paths)
-    is_full = models not in set(before["token"])
+    tokens, note = _note(paths)
+    is_full = tokens.get(MODELS) != models
     if is_full:
-        before = before.iloc[:0]
-    merged = now.merge(before, on=["feed", "channel", "delivery_date"], how="left")
-    stale = merged["token_x"] != merged["token_y"]
-    changed = {
-        tuple(row)
-        for row in now.loc[stale.to_numpy(), ["feed", "channel", "delivery_date"]].to_numpy()
-    }
-    touched = {
-        day
-        for m in found
-        if (m.feed, m.channel, m.delivery_date.isoformat()) in changed
-        for day in m.decision_days
-    }
-    days = sorted(touched)
+        tokens, note = {}, {}
+    seen = manifests.stamps(paths.lake)
+    found: dict[Key, Delivered] = {}
+    fresh = []
+    for key, stamp in seen.items():
+        noted = note.get(key)
+        if noted is not None and noted[0] == stamp:
+            found[key] = noted[1]
+        else:
+            manifest = manifests.read(paths.lake, *key[:2], dt.date.fromisoformat(key[2]))
+            if manifest is not None:
+                found[key] = manifest
+                fresh.append(manifest)
+    gone = [key for key in note if key not in found]
+    changed = [m for key, m in found.items() if tokens.get(key) != m.token]
+    changed += [note[key][1] for key in gone]
+    retold = [m for m in fresh if (m.key not in note) or note[m.key][1].told != m.told]
+    registry = applied_hash(paths.lake) or ""
     return RefreshPlan(
-        decision_days=days,
-        built_from=now,
-        found=found,
+        decision_days=_days(changed),
+        decided_days=_days(m for m in changed if m.feed == "decisions"),
+        built_from=_written(found, seen, {REGISTRY: registry, MODELS: models}),
+        found=list(found.values()),
+        fresh=fresh,
+        gone=gone,
         is_full=is_full,
-        is_empty=not changed,
+        is_empty=not changed and not retold and tokens.get(REGISTRY) == registry,
     )
 
 
@@ -77,14 +89,20 @@ def prepare(paths: Paths, plan: RefreshPlan, memory_limit: str) -> None:
         paths.lake,
         plan.found,
         plan.decision_days,
+        plan.decided_days,
         secret=paths.sampling_key.read_text().strip(),
         memory_limit=memory_limit,
     )
+    warehouse.write_deliveries(paths.warehouse, plan.fresh, plan.gone, anew=plan.is_full)
 
 
 def remember(paths: Paths, plan: RefreshPlan) -> None:
     """Note what the marts are built from now."""
     warehouse.write_frames(paths.warehouse, {NOTE: plan.built_from})
+
+
+def _days(changed: Iterable[Delivered]) -> list[dt.date]:
+    return sorted({day for m in changed for day in m.decision_days})
 
 
 def _models() -> str:
@@ -97,13 +115,40 @@ def _models() -> str:
     return digest.hexdigest()
 
 
-def _told(found: list[Manifest]) -> str:
-    """Return the hash of what became of every file: bytes that came again touch no day."""
-    said = repr([(e.path, e.sha256, e.outcome) for m in found for e in m.ledger])
-    return hashlib.sha256(said.encode()).hexdigest()
+def _written(
+    found: Mapping[Key, Delivered], seen: Mapping[Key, Stamp], others: Mapping[Key, str]
+) -> pd.DataFrame:
+    """Return the note's rows: one per manifest, and one for each other thing built from."""
+    rows: list[tuple[object, ...]] = [(*key, token, 0, 0, "") for key, token in others.items()]
+    for key, m in found.items():
+        said = {
+            "days": [day.isoformat() for day in m.decision_days],
+            "files": m.files,
+            "pending": m.pending_rows,
+            "told": m.told,
+        }
+        rows.append((*key, m.token, *seen[key], json.dumps(said)))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _built_from(paths: Paths) -> pd.DataFrame:
+def _note(paths: Paths) -> tuple[dict[Key, str], dict[Key, tuple[Stamp, Entry]]]:
+    """Return the tokens of what the marts were built from, and the manifests among it."""
     if not paths.warehouse.exists() or not warehouse.has_table(paths.warehouse, NOTE):
-        return pd.DataFrame(columns=["feed", "channel", "delivery_date", "token"])
-    return warehouse.read_frame(paths.warehouse, f"select * from {NOTE}")
+        return {}, {}
+    noted = warehouse.read_frame(paths.warehouse, f"select * from {NOTE}")
+    if list(noted.columns) != COLUMNS:
+        return {}, {}
+    tokens: dict[Key, str] = {}
+    entries: dict[Key, tuple[Stamp, Entry]] = {}
+    for feed, channel, day, token, written_ns, size, text in noted.itertuples(index=False):
+        key = (feed, channel, day)
+        tokens[key] = token
+        if text:
+            said = json.loads(text)
+            days = [dt.date.fromisoformat(d) for d in said["days"]]
+            date = dt.date.fromisoformat(day)
+            entry = Entry(
+                feed, channel, date, days, said["files"], said["pending"], token, said["told"]
+            )
+            entries[key] = (written_ns, size), entry
+    return tokens, entries

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from governance_pipeline.adapters import manifests
-from governance_pipeline.adapters.manifests import Manifest
+from governance_pipeline.adapters.manifests import Delivered, Key, Manifest
 from governance_pipeline.adapters.registry_store import applied_folder
 from governance_pipeline.adapters.sql import literal
 from governance_pipeline.errors import LockedError, WarehouseError
@@ -43,7 +43,7 @@ DELIVERY_FINDINGS = {
     "feed": "varchar", "channel": "varchar", "delivery_date": "date", "rule": "varchar",
     "severity": "varchar", "subject": "varchar", "rows_concerned": "bigint", "observed": "varchar",
 }  # fmt: skip
-BY_DAY = ("decisions", "feedback", "activity", *THIN)
+BY_EVENT, COUNTED = ("feedback", "activity"), "counted_decisions"
 ABOUT_DECISIONS = ("audit_labels", "appeals")
 RECENT_LABELS = dt.timedelta(days=60)
 """How far back reviews are looked at: two windows of 28 days, and the days labels take to come."""
@@ -77,8 +77,9 @@ def connect(
 def prepare_sources(
     path: Path,
     lake: Path,
-    found: Sequence[Manifest],
+    found: Sequence[Delivered],
     decision_days: Sequence[dt.date],
+    decided_days: Sequence[dt.date],
     *,
     secret: str,
     memory_limit: str = "1GB",
@@ -91,44 +92,64 @@ def prepare_sources(
     Args:
         path: The warehouse.
         lake: The lake.
-        found: All its manifests.
+        found: All its deliveries.
         decision_days: The UTC days to build.
+        decided_days: Those among them whose decisions came or changed.
         secret: Keys the hashes of items and sellers in published evidence.
         memory_limit: DuckDB's, e.g. "1GB".
     """
-    wanted = set(decision_days)
+    wanted, decided = set(decision_days), set(decided_days)
     register = applied_folder(lake)
     with connect(path, memory_limit=memory_limit) as connection:
         connection.execute("create schema if not exists lake")
-        shared = {m.token for m in manifests.contested(found, wanted)}
+        # Units by segment are counted by thirds of months, so their other days are read again.
+        around = _thirds_around(found, decided)
+        shared = {m.token for m in manifests.contested(found, around)}
         alone = [m for m in found if m.token not in shared]
         for table in (*(feed for feed in FEEDS if feed != "decisions"), *THIN):
             kept = found if table == "actioned_decisions" else alone
             if table in ABOUT_DECISIONS:
                 files = manifests.files_of(lake, manifests.speaking_of(found, wanted), table)
             else:
-                files = manifests.files_of(lake, kept, table, wanted if table in BY_DAY else None)
+                days = {**dict.fromkeys(BY_EVENT, wanted), COUNTED: around}.get(table, decided)
+                files = manifests.files_of(lake, kept, table, days)
             _view(connection, table, [lake / "empty" / f"{table}.parquet", *files])
         _view(connection, "recent_audit_labels", _recent_labels(lake, found))
         every = manifests.files_of(lake, found, "audit_labels")
         _view(connection, "every_audit_label", [lake / "empty" / "audit_labels.parquet", *every])
-        contested = [m for m in found if m.token in shared and wanted.intersection(m.decision_days)]
+        contested = [m for m in found if m.token in shared and around.intersection(m.decision_days)]
         files = manifests.files_of(lake, contested, "sampled_decisions")
         empty = lake / "empty" / "sampled_decisions.parquet"
         _view(connection, "contested_sampled_decisions", [empty, *files])
         _contested_view(connection, lake, contested)
         for table in REGISTER:
             _view(connection, table, [register / f"{table}.parquet"])
-        _deliveries(connection, found)
-        _days(connection, decision_days)
+        _days(connection, "build_days", decision_days)
+        _days(connection, "decided_days", decided_days)
         # Not the sampling key itself: who may read the warehouse may not foresee the draws.
         evidence_key = hashlib.sha256(f"evidence {secret}".encode()).hexdigest()
         connection.execute("create or replace table lake.evidence_key (evidence_key varchar)")
         connection.execute("insert into lake.evidence_key values ($key)", {"key": evidence_key})
 
 
+def _thirds_around(found: Sequence[Delivered], days: set[dt.date]) -> set[dt.date]:
+    """Return the days of decisions that lie in the same third of a month as one of some days."""
+    thirds = {_third(day) for day in days}
+    return {
+        day
+        for delivery in found
+        if delivery.feed == "decisions"
+        for day in delivery.decision_days
+        if _third(day) in thirds
+    }
+
+
+def _third(day: dt.date) -> tuple[int, int, int]:
+    return day.year, day.month, min((day.day - 1) // 10, 2)
+
+
 def _contested_view(
-    connection: duckdb.DuckDBPyConnection, lake: Path, contested: Sequence[Manifest]
+    connection: duckdb.DuckDBPyConnection, lake: Path, contested: Sequence[Delivered]
 ) -> None:
     """Show what contested deliveries count by together with whom and when each row is about."""
     accepted = [
@@ -161,7 +182,7 @@ def _contested_view(
     )
 
 
-def _recent_labels(lake: Path, found: Sequence[Manifest]) -> list[Path]:
+def _recent_labels(lake: Path, found: Sequence[Delivered]) -> list[Path]:
     labels = [m for m in found if m.feed == "audit_labels"]
     newest = max((m.delivery_date for m in labels), default=dt.date.min)
     recent = [m for m in labels if newest - m.delivery_date < RECENT_LABELS]
@@ -243,50 +264,76 @@ def _view(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Pat
     connection.execute(f"comment on view lake.{table} is {literal(named)}")
 
 
+def _days(connection: duckdb.DuckDBPyConnection, table: str, days: Sequence[dt.date]) -> None:
+    """Write which days this build recomputes."""
+    connection.execute(f"create or replace table lake.{table} (day date)")
+    connection.execute(f"insert into lake.{table} select unnest($days::date[])", {"days": [*days]})
+
+
 def _listed(files: Sequence[Path]) -> str:
     return f"[{', '.join(map(literal, files))}]"
 
 
-def _days(connection: duckdb.DuckDBPyConnection, days: Sequence[dt.date]) -> None:
-    """Write which decision days this build recomputes."""
-    connection.execute("create or replace table lake.build_days (day date)")
-    connection.execute(
-        "insert into lake.build_days select unnest($days::date[])", {"days": [*days]}
-    )
+def write_deliveries(
+    path: Path, fresh: Sequence[Manifest], gone: Sequence[Key], *, anew: bool
+) -> None:
+    """Write what became of deliveries, of their files and rules, and what rules found, as tables.
+
+    Args:
+        path: The warehouse.
+        fresh: The deliveries that came or changed; the others keep their rows.
+        gone: The keys of deliveries that are no more.
+        anew: Whether to forget what the tables say.
+    """
+    keys = [m.key for m in fresh] + [*gone]
+    with connect(path) as connection:
+        connection.register(
+            "said", pd.DataFrame(keys, columns=["feed", "channel", "delivery_date"], dtype=str)
+        )
+        for table, (typed, rows) in _delivery_rows(fresh).items():
+            columns = ", ".join(f"{name} {kind}" for name, kind in typed.items())
+            create = "create or replace table" if anew else "create table if not exists"
+            connection.execute(f"{create} lake.{table} ({columns})")
+            connection.execute(
+                f"delete from lake.{table} t using said where t.feed = said.feed"
+                " and t.channel = said.channel and t.delivery_date = said.delivery_date::date"
+            )
+            connection.register("given", pd.DataFrame(rows, columns=list(typed)))
+            # Typed here, or a column without a value would have no type at all.
+            casts = ", ".join(f"cast({name} as {kind})" for name, kind in typed.items())
+            connection.execute(f"insert into lake.{table} select {casts} from given")
+            connection.unregister("given")
 
 
-def _deliveries(connection: duckdb.DuckDBPyConnection, found: Sequence[Manifest]) -> None:
-    """Write what became of every delivery, rule and file, and what rules found, as tables."""
+def _delivery_rows(
+    fresh: Sequence[Manifest],
+) -> dict[str, tuple[dict[str, str], list[Sequence[object]]]]:
+    """Return the columns and rows of each table about deliveries."""
     computed = ("decision_days", "release_reason")
-    deliveries = [
+    deliveries: list[Sequence[object]] = [
         [*(getattr(m, name) for name in DELIVERIES if name not in computed),
          len(m.decision_days), m.released.reason if m.released else None]
-        for m in found
+        for m in fresh
     ]  # fmt: skip
-    rules = [
+    rules: list[Sequence[object]] = [
         (m.feed, m.channel, m.delivery_date, *(getattr(rule, name) for name in RULE))
-        for m in found
+        for m in fresh
         for rule in m.rules
     ]
-    files = [
+    files: list[Sequence[object]] = [
         (e.sha256, e.path, m.feed, m.channel, m.delivery_date, e.bytes, e.rows, e.outcome,
          e.seen_at.astimezone(dt.UTC).replace(tzinfo=None), e.run_id)
-        for m in found
+        for m in fresh
         for e in m.ledger
     ]  # fmt: skip
-    findings = [
+    findings: list[Sequence[object]] = [
         (m.feed, m.channel, m.delivery_date, f.rule, f.severity, f.subject, f.rows, f.observed)
-        for m in found
+        for m in fresh
         for f in m.findings
     ]
-    for table, typed, rows in (
-        ("deliveries", DELIVERIES, deliveries),
-        ("delivery_rules", DELIVERY_RULES, rules),
-        ("delivery_findings", DELIVERY_FINDINGS, findings),
-        ("delivered_files", DELIVERED_FILES, files),
-    ):
-        connection.register("given", pd.DataFrame(rows, columns=list(typed)))
-        # Typed here, or a column without a value would have no type at all.
-        casts = ", ".join(f"cast({name} as {kind}) as {name}" for name, kind in typed.items())
-        connection.execute(f"create or replace table lake.{table} as select {casts} from given")
-        connection.unregister("given")
+    return {
+        "deliveries": (DELIVERIES, deliveries),
+        "delivery_rules": (DELIVERY_RULES, rules),
+        "delivery_findings": (DELIVERY_FINDINGS, findings),
+        "delivered_files": (DELIVERED_FILES, files),
+    }

@@ -51,10 +51,11 @@ def report_strategies(instance: dg.DagsterInstance, paths: Paths, verdicts: Judg
 
 def _report_days(instance: dg.DagsterInstance, strategy_id: str, page: Page, through: str) -> str:
     key = asset_key(strategy_id)
-    for row in page.days.to_dict("records"):
+    new = page.days[page.days["date"] > pd.Timestamp(through)]
+    for row in new.to_dict("records"):
         day = pd.Timestamp(row["date"]).date()
         numbers = observed(row)
-        if day.isoformat() <= through or not numbers:
+        if not numbers:
             continue
         observation = dg.AssetObservation(
             asset_key=key, metadata={"decision_date": str(day), **numbers}

@@ -57,7 +57,7 @@ def _assets_behind(source: str) -> list[dg.AssetKey]:
         return accepted_keys(source)
     if source == "recent_audit_labels":
         return accepted_keys("audit_labels")
-    if source.startswith("deliver") or source in ("build_days", "evidence_key"):
+    if source.startswith("deliver") or source in ("build_days", "decided_days", "evidence_key"):
         return [key for feed in ("decisions", "audit_labels") for key in accepted_keys(feed)]
     return [dg.AssetKey("registry")]
 

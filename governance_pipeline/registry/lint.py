@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from governance_pipeline.registry.lint_escalation import escalation_mistakes, route_mistakes
 from governance_pipeline.registry.models import LEGACY, Registry, Strategy
 
 WATCHED = ("shadow", "ramp", "live")
@@ -37,6 +38,7 @@ def lint(registry: Registry, today: dt.date | None = None) -> list[Finding]:
         if strategy_id
     ]
     found += _colliding_keys(registry)
+    found += _escalations(registry)
     return sorted(found, key=lambda finding: (finding.severity, finding.where, finding.message))
 
 
@@ -130,6 +132,17 @@ def _colliding_keys(registry: Registry) -> list[Finding]:
         for key, n in sorted(keys.items())
         if n > 1
     ]
+
+
+def _escalations(registry: Registry) -> Iterator[Finding]:
+    # The shipped policy names the example market's teams; what is unknown falls to who is known.
+    grave: Literal["error", "warning"] = (
+        "warning" if registry.escalation_policy.is_shipped else "error"
+    )
+    for where, message, remedy in escalation_mistakes(registry):
+        yield Finding(grave, where, message, remedy)
+    for where, message, remedy in route_mistakes(registry):
+        yield Finding("error", where, message, remedy)
 
 
 def _error(strategy: Strategy, message: str, remedy: str) -> Finding:

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from governance_pipeline.errors import RegistryError
+from governance_pipeline.registry.escalation import EscalationPolicy
 from governance_pipeline.registry.models import (
     ChannelEntry,
     Market,
@@ -31,7 +32,8 @@ def load_registry(folder: Path) -> Registry:
 
     Args:
         folder: Holds channels.yaml, teams.yaml, policies.yaml, markets.yaml (a list each) and
-            strategies/*.yaml (one strategy each).
+            strategies/*.yaml (one strategy each); the shipped escalation_policy.yaml holds if it
+            has none.
 
     Raises:
         RegistryError: If anything is missing or wrong; one line per mistake, `file:line: ...`.
@@ -49,6 +51,10 @@ def load_registry(folder: Path) -> Registry:
             if strategy_id in found["strategies"]:
                 mistakes.append(f"{file}:1: {strategy_id} is defined twice; give each its own id")
             found["strategies"][strategy_id] = strategy
+    policy = folder / "escalation_policy.yaml"
+    if policy.exists():
+        for entry, _ in _entries(policy, EscalationPolicy, mistakes, is_list=False):
+            found["escalation_policy"] = entry
     if mistakes:
         raise RegistryError("\n".join(mistakes))
     return Registry(**found)

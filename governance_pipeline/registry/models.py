@@ -3,7 +3,11 @@
 import datetime as dt
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from governance_pipeline.registry.entry import Entry
+from governance_pipeline.registry.escalation import EVERY_PRIORITY, EscalationPolicy, Priority
+from governance_pipeline.registry.shipped import shipped_policy
 
 Action = Literal["boost", "demote", "limit", "label", "age_gate", "filter", "block"]
 Channel = Literal["shoptab", "campaigns", "shopads", "affiliate", "video", "lives"]
@@ -17,18 +21,21 @@ LEGACY = "legacy"
 DEFAULT_CUTS = [0.2, 0.4, 0.6, 0.8]
 
 
-class Entry(BaseModel):
-    """Anything written in the register: unknown fields are mistakes, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class ChannelEntry(Entry):
     """A surface that strategies steer traffic on."""
 
     channel: Channel
     name: str = Field(min_length=1, description="What people call it.")
     owner_team: str = Field(description="The team that answers for the surface.")
+
+
+class Route(Entry):
+    """A way to a team; its address is a secret, which an environment variable holds."""
+
+    env: str = Field(pattern=r"^[A-Z][A-Z0-9_]*$", description="Where apprise's URL is.")
+    priorities: list[Priority] = Field(default_factory=lambda: EVERY_PRIORITY)
+    is_digest: bool = Field(False, description="Whether messages are gathered into one a day.")
+    keeps_quiet: bool = Field(True, description="Whether all but P1 waits until the team works.")
 
 
 class Team(Entry):
@@ -38,6 +45,9 @@ class Team(Entry):
     name: str = Field(min_length=1)
     contact: str = Field(min_length=3, description="Where a person answers: a list or a room.")
     notify: list[str] = Field(default_factory=list, description="Names of notification routes.")
+    routes: dict[str, Route] = Field(default_factory=dict, description="The routes, by name.")
+    calendar: str = Field("always", description="When it works: a calendar of the policy.")
+    members: list[str] = Field(default_factory=list, description="Who may act for it; empty: all.")
 
 
 class Policy(Entry):
@@ -171,3 +181,4 @@ class Registry(Entry):
     teams: dict[str, Team]
     policies: dict[str, Policy]
     markets: dict[str, Market]
+    escalation_policy: EscalationPolicy = Field(default_factory=shipped_policy)

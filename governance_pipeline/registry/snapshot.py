@@ -25,7 +25,7 @@ COLUMNS = {
     ),
     "sampling_rates": "strategy_id version is_fired score_bin rate",
     "channels": "channel name owner_team",
-    "teams": "team name contact notify",
+    "teams": "team name contact notify calendar",
     "policies": "policy name standard_refs description",
     "markets": "market business_zone currency",
 }
@@ -53,7 +53,10 @@ def registry_frames(registry: Registry) -> dict[str, pd.DataFrame]:
         "sampling_rates": [row for s in strategies for row in _rate_rows(s)],
         "channels": [c.model_dump() for _, c in sorted(registry.channels.items())],
         "teams": [
-            {**t.model_dump(), "notify": ",".join(t.notify)}
+            {
+                **t.model_dump(exclude={"routes", "members"}),
+                "notify": ",".join(t.notify or t.routes),
+            }
             for _, t in sorted(registry.teams.items())
         ],
         "policies": [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from governance_pipeline.adapters import manifests
+from governance_pipeline.adapters import manifests, matching
 from governance_pipeline.paths import Paths
 from tests.integration.deliveries import (
     DAY,
@@ -42,6 +42,30 @@ def test_labels_touch_the_days_of_their_decisions_and_others_wait(paths: Paths) 
     assert rows_in(paths, "audit_labels", "label_id, delivery_date") == [
         ("l1", LABEL_DAY), ("l4", LABEL_DAY), ("l77", LABEL_DAY),
     ]  # fmt: skip
+
+
+def test_a_label_is_matched_however_old_its_decision_is(paths: Paths) -> None:
+    later = DAY + matching.RECENTLY + dt.timedelta(days=30)
+    deliver(paths, "a.csv", as_csv([decision(1), decision(2)]))
+    anew = decision(3, decided_at=f"{later}T10:00:00Z", item_id="i2")
+    deliver(paths, "a.csv", as_csv([anew]), later)
+    take_in(paths, [DAY, later])
+    given = later + dt.timedelta(days=1)
+    old, new, both = (
+        label(1, labelled_at=f"{given}T08:00:00Z"),
+        label(3, labelled_at=f"{given}T08:00:00Z"),
+        label(2, labelled_at=f"{given}T08:00:00Z", decision_id=None, item_id="i2",
+              policy="health_claims"),
+    )  # fmt: skip
+    for days, rows, waiting in (
+        ([DAY], [old], 0), ([later], [new], 0), ([DAY, later], [both], 0), ([], [label(9)], 1),
+    ):  # fmt: skip
+        deliver(paths, "a.jsonl", as_jsonl(rows), given, "audit_labels")
+        made = only(take_in(paths, [given], "audit_labels"))
+        assert set(days) <= set(made.decision_days)
+        assert made.pending_rows == waiting
+        (paths.lake / "manifests" / "audit_labels" / "shopads" / f"{given}.json").unlink()
+        assert made.decision_days == days
 
 
 def test_appeals_touch_the_days_of_fired_decisions(paths: Paths) -> None:

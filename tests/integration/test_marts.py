@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -34,7 +35,7 @@ BUILT = (
     "fct_audit_population",
     "fct_audit_labels",
     "fct_audit_segments",
-    "int_segment_months",
+    "int_segment_units",
     "int_strategy_overlaps",
     "strategy_conflicts",
     "audited_decisions",
@@ -65,8 +66,8 @@ def home_beside(delivered: Paths, root: Path) -> Paths:
     return Paths(root)
 
 
-def take_in(paths: Paths, days: list[dt.date]) -> None:
-    for feed in FEEDS:
+def take_in(paths: Paths, days: list[dt.date], feeds: Sequence[str] = tuple(FEEDS)) -> None:
+    for feed in feeds:
         intake_range(
             feed, list(CHANNELS), days, paths=paths, sources=[], run_id="r", progress=lambda _: None
         )
@@ -91,9 +92,15 @@ def test_days_built_one_by_one_equal_one_build(delivered: Paths, tmp_path: Path)
     take_in(at_once, DAYS)
     assert build(at_once).is_full
     daily = home_beside(delivered, tmp_path / "daily")
-    for chunk in (DAYS[:3], DAYS[3:4], DAYS[4:]):
+    for chunk in (DAYS[:3], DAYS[3:4]):
         take_in(daily, chunk)
         build(daily)
+    take_in(daily, DAYS[4:], ["decisions", "feedback", "activity"])
+    assert build(daily).decided_days == DAYS[4:]
+    take_in(daily, DAYS[4:], ["audit_labels", "appeals"])
+    late = build(daily)
+    assert late.decision_days[0] < DAYS[4]
+    assert late.decided_days == []
     for table in BUILT:
         assert rows(daily, table) == rows(at_once, table), table
     assert build(daily).is_empty
@@ -120,6 +127,25 @@ def test_a_corrected_delivery_changes_its_days_and_no_other(
     changed = set(before) ^ set(after)
     assert {row[4] for row in changed} == {DAYS[1]}
     assert {row[2] for row in changed} == {"video"}
+
+
+def test_only_a_manifest_that_changed_is_read_again(delivered: Paths, tmp_path: Path) -> None:
+    paths = home_beside(delivered, tmp_path / "home")
+    take_in(paths, DAYS[:2])
+    assert len(build(paths).fresh) == len(list(paths.lake.glob("manifests/*/*/*.json")))
+    manifest = paths.lake / "manifests" / "decisions" / "video" / f"{DAYS[0]}.json"
+    manifest.write_text(manifest.read_text().replace('"accepted"', '"refused"', 1) + "\n")
+    changed = build(paths)
+    assert [(m.channel, m.state) for m in changed.fresh] == [("video", "refused")]
+    assert changed.decided_days == [DAYS[0]]
+    manifest.unlink()
+    vanished = build(paths)
+    assert (vanished.fresh, vanished.decided_days) == ([], [DAYS[0]])
+    found = rows(paths, "data_quality_days")
+    assert ("decisions", "video", DAYS[0]) not in {row[:3] for row in found}
+    assert {row[2] for row in rows(paths, "fct_strategy_days") if row[4] == DAYS[0]} == {
+        "affiliate", "campaigns", "lives", "shopads", "shoptab",
+    }  # fmt: skip
 
 
 def test_a_day_in_two_deliveries_counts_the_latest_word_on_each_decision(
@@ -213,5 +239,5 @@ def test_every_mart_has_an_enforced_contract(
     manifest: dict[str, dict[str, dict[str, object]]],
 ) -> None:
     marts = [m for m in models(manifest) if m["fqn"][1] == "marts"]  # type: ignore[index]
-    assert len(marts) == 15
+    assert len(marts) == 16
     assert all(m["config"]["contract"]["enforced"] for m in marts)  # type: ignore[index]

@@ -109,7 +109,8 @@ def test_a_full_build_on_spark_equals_duckdbs(homes: tuple[Paths, Paths], table:
 def test_the_compared_tables_hold_rows(homes: tuple[Paths, Paths]) -> None:
     for opened_rows in opened(homes[1]):
         empty = [table for table in TABLES if not opened_rows.rows(table)]
-    assert not empty
+    # Nothing is found amiss in whole deliveries of the demo; its mart is compared all the same.
+    assert empty in ([], ["data_quality_findings"])
 
 
 def test_columns_of_published_marts_stand_in_one_order(homes: tuple[Paths, Paths]) -> None:
@@ -132,33 +133,33 @@ def test_the_verdicts_are_identical(homes: tuple[Paths, Paths]) -> None:
                 assert theirs[column].equals(ours[column]), (name, column)
 
 
-def test_one_more_day_and_a_day_that_became_empty_equal_duckdbs(
+def test_one_more_day_and_a_day_that_lost_its_rows_equal_duckdbs(
     homes: tuple[Paths, Paths],
 ) -> None:
     engines: tuple[EngineName, EngineName] = ("duckdb", "spark")
     for paths, engine in zip(homes, engines, strict=True):
         newest = max(day.name for day in (paths.landing / "decisions" / "video").iterdir())
-        emptied = dt.date.fromisoformat(newest) - dt.timedelta(days=9)
-        # Whose partition gets no row at all: overwriting by what is there would leave the old ones.
-        for feed in ("activity", "feedback"):
-            for file in (paths.landing / feed).glob(f"*/{emptied}/*.csv"):
-                file.write_text(file.read_text().partition("\n")[0] + "\n")
-        days = [emptied, dt.date.fromisoformat(newest)]
+        day = dt.date.fromisoformat(newest)
+        emptied = day - dt.timedelta(days=9)
         for feed in FEEDS:
             intake_range(
-                feed, list(CHANNELS), days, paths=paths, sources=[], run_id="r",
+                feed, list(CHANNELS), [day], paths=paths, sources=[], run_id="r",
                 progress=lambda _: None,
             )  # fmt: skip
+        # Its partition gets no row at all: overwriting by what is there would leave the old ones.
+        for feed in ("activity", "feedback"):
+            for manifest in (paths.lake / "manifests" / feed).glob(f"*/{emptied}.json"):
+                manifest.unlink()
         planned = build(paths, engine)
         assert not planned.is_full
-        assert {*days} <= {*planned.decision_days}
+        assert {day, emptied} <= {*planned.decision_days}
         assert len(planned.decision_days) < DAYS
         for found in opened(paths):
             dates = {row[0] for row in found.connection.execute(
                 "select distinct date from channel_trust_days"
             ).fetchall()}  # fmt: skip
-            assert days[0] not in dates
-            assert days[1] in dates
+            assert emptied not in dates
+            assert day in dates
     for table in TABLES:
         assert_same(*homes, table)
 

@@ -1,4 +1,4 @@
-{{ recomputed_by_day() }}
+{{ recomputed_by_decided_day() }}
 
 with
 
@@ -6,7 +6,7 @@ units as (
 
     select * from {{ ref('int_sampled_units') }}
 
-    where {{ in_decision_days('decision_date') }}
+    where {{ in_decided_days('decision_date') }}
 
 ),
 

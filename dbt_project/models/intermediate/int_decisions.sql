@@ -6,8 +6,6 @@ decisions as (
 
     select * from {{ ref('stg_decisions') }}
 
-    where {{ in_decision_days('decision_date') }}
-
 ),
 
 contested as (

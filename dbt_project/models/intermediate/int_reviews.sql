@@ -22,12 +22,15 @@ ranked as (
 
     -- A review of an item may serve several decisions, yet it is one answer.
     select
-        *,
+        matched.*,
         row_number() over (
-            partition by channel, label_id order by decision_date desc, decision_id asc
+            partition by matched.channel, matched.label_id
+            order by matched.decision_date desc, matched.decision_id asc
         ) as place
 
     from matched
+    inner join labels
+        on matched.channel = labels.channel and matched.label_id = labels.label_id
 
 ),
 

@@ -1,4 +1,4 @@
-{{ recomputed_by_day() }}
+{{ recomputed_by_decided_day() }}
 
 with
 
@@ -6,7 +6,7 @@ draws as (
 
     select * from {{ ref('stg_sampled_decisions') }}
 
-    where {{ in_decision_days('decision_date') }} and is_unit
+    where {{ in_decided_days('decision_date') }} and is_unit
 
 ),
 
@@ -14,7 +14,7 @@ contested_draws as (
 
     select * from {{ ref('stg_contested_sampled_decisions') }}
 
-    where {{ in_decision_days('decision_date') }}
+    where {{ in_decided_days('decision_date') }}
 
 ),
 

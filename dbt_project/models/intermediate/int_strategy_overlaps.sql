@@ -1,4 +1,4 @@
-{{ recomputed_by_day() }}
+{{ recomputed_by_decided_day() }}
 
 with
 
@@ -6,7 +6,7 @@ actioned as (
 
     select * from {{ ref('stg_actioned_decisions') }}
 
-    where {{ in_decision_days('decision_date') }} and environment = 'live' and action <> 'none'
+    where {{ in_decided_days('decision_date') }} and environment = 'live' and action <> 'none'
 
 ),
 

@@ -1,8 +1,12 @@
+{{ recomputed_by_decided_day(on_schema_change='fail') }}
+
 with
 
 frame as (
 
     select * from {{ ref('int_audit_frame') }}
+
+    where {{ in_decided_days('decision_date') }}
 
 ),
 

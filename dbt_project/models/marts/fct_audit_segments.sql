@@ -1,14 +1,22 @@
+{{ recomputed_by_month(on_schema_change='fail') }}
+
 with
 
-months as (
+segment_units as (
 
-    select * from {{ ref('int_segment_months') }}
+    select * from {{ ref('int_segment_units') }}
+
+    where {{ in_decision_months('decision_month') }}
 
 ),
 
 units as (
 
-    select * from {{ ref('int_sampled_units') }}
+    select
+        *,
+        cast(date_trunc('month', decision_date) as date) as decision_month
+
+    from {{ ref('int_sampled_units') }}
 
 ),
 
@@ -26,7 +34,7 @@ labelled as (
         units.environment,
         units.category,
         units.market,
-        cast(date_trunc('month', units.decision_date) as date) as decision_month,
+        units.decision_month,
         units.stratum,
         count(*) as labelled,
         count(*) filter (where verdicts.verdict = 'should_fire') as should_fire
@@ -35,11 +43,13 @@ labelled as (
     inner join verdicts
         on units.channel = verdicts.channel and units.decision_id = verdicts.decision_id
 
-    where verdicts.verdict <> 'unsure'
+    where
+        verdicts.verdict <> 'unsure'
+        and {{ in_decision_months('units.decision_month') }}
 
     group by
         units.strategy_id, units.channel, units.environment, units.category, units.market,
-        decision_month, units.stratum
+        units.decision_month, units.stratum
 
 ),
 
@@ -50,7 +60,7 @@ both_counts as (
         strategy_id, channel, environment, category, market, decision_month, stratum,
         population, 0 as labelled, 0 as should_fire
 
-    from months
+    from segment_units
 
     union all
 

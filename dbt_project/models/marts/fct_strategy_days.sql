@@ -1,8 +1,12 @@
+{{ recomputed_by_day(on_schema_change='fail') }}
+
 with
 
 tallies as (
 
     select * from {{ ref('int_decision_tallies') }}
+
+    where {{ in_decision_days('decision_date') }}
 
 ),
 
@@ -10,11 +14,15 @@ draws as (
 
     select * from {{ ref('int_audit_draws') }}
 
+    where {{ in_decision_days('decision_date') }}
+
 ),
 
 appeals as (
 
     select * from {{ ref('int_appeals_matched') }}
+
+    where {{ in_decision_days('decision_date') }}
 
 ),
 

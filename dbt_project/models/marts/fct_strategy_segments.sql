@@ -1,17 +1,19 @@
-{{ recomputed_by_day(on_schema_change='append_new_columns') }}
+-- depends_on: {{ ref('stg_decided_days') }}
+{{ recomputed_by_decided_day(on_schema_change='append_new_columns') }}
 
 with
 
-tallies as (
+decisions as (
 
-    select * from {{ ref('int_segment_tallies') }}
+    select * from {{ ref('int_decisions') }}
 
-    where {{ in_decision_days('decision_date') }}
+    {{ where_decided() }}
 
 ),
 
-summed as (
+counted as (
 
+    -- A pass of its own: with the strata beside it there would be several times the cells.
     select
         strategy_id,
         version,
@@ -20,14 +22,14 @@ summed as (
         decision_date,
         category,
         market,
-        cast(sum(decisions) as bigint) as decisions,
-        cast(coalesce(sum(decisions) filter (where is_fired), 0) as bigint) as fired,
-        cast(sum(reach) as bigint) as reach
+        count(*) as decisions,
+        count(*) filter (where is_fired) as fired,
+        cast(coalesce(sum(reach), 0) as bigint) as reach
 
-    from tallies
+    from decisions
 
     group by strategy_id, version, channel, environment, decision_date, category, market
 
 )
 
-select * from summed
+select * from counted

@@ -105,6 +105,7 @@ class Spark:
         variables = {
             "GOVERNANCE_SPARK_TABLES": str(spark_catalog.tables_folder(paths)),
             "GOVERNANCE_DECISION_DAYS": " ".join(map(str, plan.decision_days)),
+            "GOVERNANCE_DECIDED_DAYS": " ".join(map(str, plan.decided_days)),
             "GOVERNANCE_THREADS": str(self.threads),
         }
         options = ["--target", "spark", *(["--full-refresh"] if plan.is_full else [])]

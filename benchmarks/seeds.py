@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: what the demo finds over many seeds, and what it costs.
+"""`python -m benchmarks.seeds`: what the demo finds over many seeds, and what it costs.
 
 Every seed is another market with the same plants, taken from its logs to its verdicts by the same
 commands that a user runs. Rows are written to `benchmarks/results/seeds.json`.

@@ -1,0 +1,1 @@
+"""What the marts cost at tens of millions of decisions, beside hand-written SQL."""

@@ -1,0 +1,42 @@
+-- depends_on: {{ ref('stg_decided_days') }}
+{{ recomputed_by_decided_third() }}
+
+with
+
+decisions as (
+
+    select * from {{ ref('int_decisions') }}
+
+    where
+        is_unit
+        {% if is_incremental() %}
+            and {{ in_decided_thirds(month_third('decision_date')) }}
+        {% endif %}
+
+),
+
+counted as (
+
+    -- Not by day: by day and stratum there are nearly as many cells as decisions.
+    select
+        strategy_id,
+        channel,
+        environment,
+        category,
+        market,
+        cast(date_trunc('month', decision_date) as date) as decision_month,
+        {{ month_third('decision_date') }} as month_third,
+        stratum,
+        count(*) as population
+
+    from decisions
+
+    group by
+        strategy_id, channel, environment, category, market,
+        cast(date_trunc('month', decision_date) as date),
+        {{ month_third('decision_date') }},
+        stratum
+
+)
+
+select * from counted

@@ -1,0 +1,304 @@
+"""What the escalation commands print; nothing is decided here."""
+
+import datetime as dt
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from governance_pipeline.adapters import ops_codec as codec
+from governance_pipeline.adapters.escalating import Passed
+from governance_pipeline.adapters.transitions import Taken
+from governance_pipeline.domain.calendars import NOTHING
+from governance_pipeline.domain.clocks import Clock, is_breached, slack
+from governance_pipeline.domain.desk import Desk
+from governance_pipeline.domain.escalation import Escalation, Event, Measurement
+from governance_pipeline.domain.findings import Finding
+from governance_pipeline.domain.fingerprints import Match
+
+WIDTH = 100
+STYLE = {"P1": "bold red", "P2": "red", "P3": "yellow", "P4": ""}
+TIMELINE = 14
+
+
+def queue(
+    rows: Sequence[dict[str, Any]], desk: Desk, now: dt.datetime, *, limit: int, as_json: bool
+) -> None:
+    """Print the queue: by priority, then by the time that is left."""
+    left = {row["escalation_id"]: _left(row, desk, now) for row in rows}
+
+    def turn(row: Mapping[str, Any]) -> tuple[bool, str, dt.timedelta, str]:
+        time = left[row["escalation_id"]]
+        return not row["is_open"], row["priority"], time or dt.timedelta.max, row["escalation_id"]
+
+    ordered = sorted(rows, key=turn)
+    if as_json:
+        lines = (json.dumps(_plain(row) | _slack(left[row["escalation_id"]])) for row in ordered)
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+        return
+    table = Table(box=None, pad_edge=False, width=WIDTH, padding=(0, 1, 0, 0))
+    for name in ("id", "", "status", "left", "owner", "what"):
+        table.add_column(name, no_wrap=True, justify="right" if name == "left" else "left")
+    for row in ordered[:limit]:
+        table.add_row(
+            row["escalation_id"],
+            Text(row["priority"], style=STYLE[row["priority"]]),
+            row["status"],
+            _time_left(left[row["escalation_id"]], row),
+            row["owner_team"] or "-",
+            row["title"],
+        )
+    console().print(table)
+    if len(ordered) > limit:
+        click.echo(f"and {len(ordered) - limit:,} more; --limit shows them, --json writes all")
+
+
+def story(
+    state: Escalation,
+    log: Sequence[Event],
+    messages: Sequence[Mapping[str, Any]],
+    desk: Desk,
+    now: dt.datetime,
+    *,
+    as_json: bool,
+) -> None:
+    """Print everything about an escalation on one screen."""
+    if as_json:
+        whole = {**codec.as_dict(state), "events": [_plain(codec.event_row(e)) for e in log]}
+        click.echo(json.dumps({**whole, "messages": [_plain(m) for m in messages]}))
+        return
+    out = console()
+    head = Text(f"{state.escalation_id}  {state.status}  ", style="bold")
+    head.append(state.priority, style=STYLE[state.priority])
+    out.print(head + Text(f"  {state.finding.title}"))
+    for name, said in _facts(state):
+        out.print(Text(f"{name:10}", style="bold") + Text(said))
+    out.print()
+    out.print(_clocks(state, desk, now))
+    _timeline(out, log)
+    _findings(out, state)
+    _messages(out, messages)
+    _result(out, state)
+
+
+def acted(state: Escalation, events: Sequence[Event], *, as_json: bool) -> None:
+    """Print what an action did."""
+    if as_json:
+        click.echo(json.dumps(codec.as_dict(state)))
+        return
+    if not events:
+        click.echo(f"{state.escalation_id} is {state.status} as before; that was known")
+    for event in events:
+        click.echo(f"{event.escalation_id} {event.kind}: it is {event.after}")
+    due = [clock for clock in state.clocks.values() if clock.is_running and clock.due_at]
+    for clock in sorted(due, key=lambda c: str(c.due_at))[:1]:
+        click.echo(f"next: {clock.kind} by {clock.due_at:%F %H:%M} UTC")
+
+
+def opened(matched: Match, state: Escalation, *, as_json: bool) -> None:
+    """Print what became of a finding."""
+    if as_json:
+        said = {"action": matched.action, "why": matched.why, **codec.as_dict(state)}
+        click.echo(json.dumps(said))
+        return
+    owner = f"owned by {state.owner_team}" if state.owner_team else "waiting for a triager"
+    if matched.action == "open":
+        click.echo(f"{state.escalation_id} is open: {state.priority}, {owner}")
+    else:
+        click.echo(f"noted on {state.escalation_id} ({state.status}, {owner}): {matched.why}")
+    click.echo(state.priority_reason)
+
+
+def passed(done: Passed, *, as_json: bool) -> None:
+    """Print what happened by itself."""
+    if as_json:
+        click.echo(json.dumps(done.__dict__))
+        return
+    click.echo(f"{done.looked_at} escalations looked at, {done.changed} changed")
+    for escalation_id in done.late:
+        click.echo(f"{escalation_id} was changed by somebody meanwhile; the next sync looks again")
+
+
+def taken(done: Taken, file: Path) -> None:
+    """Print what became of a file of transitions; refusals end in exit code 1."""
+    click.echo(f"{done.done} transitions taken from {file.name}, {done.known} known already")
+    for sentence in done.refused:
+        click.echo(f"refused: {sentence}", err=True)
+    if done.refused:
+        raise SystemExit(1)
+
+
+def console() -> Console:
+    """Return the console of every table, as wide as a terminal is at least."""
+    return Console(width=WIDTH, highlight=False)
+
+
+def length(time: dt.timedelta) -> str:
+    """Return a length of time in the units that people read.
+
+    >>> length(dt.timedelta(days=2, hours=3)), length(dt.timedelta(minutes=-90))
+    ('2d 3h', '-1h 30m')
+    """
+    minutes = abs(round(time.total_seconds() / 60))
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [f"{n}{unit}" for n, unit in ((days, "d"), (hours, "h"), (minutes, "m")) if n][:2]
+    return ("-" if time < NOTHING else "") + (" ".join(parts) or "0m")
+
+
+def _facts(state: Escalation) -> Iterator[tuple[str, str]]:
+    found = state.finding
+    yield "what", _what(found)
+    exposure = state.exposure
+    if exposure is not None:
+        all_ = found.channel_impressions
+        share = f", {exposure / all_:.1%} of the channel's" if all_ else ""
+        yield "hurt", f"{exposure:,.0f} impressions a day{share}"
+    yield "priority", state.priority_reason
+    owner = state.assignee or state.owner_team or "nobody yet"
+    backup = f"; {state.backup_team} stands in" if state.backup_team else ""
+    ticket = f"; ticket {state.external_ref}" if state.external_ref else ""
+    yield "owner", f"{owner}{backup}{ticket}"
+    told = ", ".join(state.stakeholders)
+    yield "for", f"{state.requester}, opened from {found.source}; the result goes to {told}"
+    if state.statutory_due:
+        yield "law", f"{found.statutory}, at the latest {state.statutory_due:%F %H:%M} UTC"
+    if state.cleared_at:
+        yield "gone", f"since {state.cleared_at:%F %H:%M} nothing is found any more; resolve it"
+    if state.hold_reason:
+        yield "waits", state.hold_reason.replace("_", " ")
+
+
+def _what(found: Finding) -> str:
+    where = [found.strategy_id, found.channel, found.category, found.market, found.feed]
+    place = ", ".join(part for part in where if part)
+    numbers = ""
+    if found.observed is not None:
+        numbers = f": {found.metric or 'observed'} {_number(found.observed)}"
+        numbers += f" against {_number(found.expected)}" if found.expected is not None else ""
+    return f"{found.type.replace('_', ' ')} on {place or 'the whole market'}{numbers}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.1%}" if 0 <= value <= 1 else f"{value:,.4g}"
+
+
+def _clocks(state: Escalation, desk: Desk, now: dt.datetime) -> Table:
+    table = Table(box=None, pad_edge=False, width=WIDTH, padding=(0, 1, 0, 0))
+    for name in ("clock", "target", "calendar", "since", "due", "left", "outcome"):
+        table.add_column(name, no_wrap=True)
+    for clock in state.clocks.values():
+        table.add_row(
+            clock.clock_id,
+            length(clock.target),
+            clock.calendar,
+            f"{clock.started_at:%F %H:%M}",
+            f"{clock.due_at:%F %H:%M}" if clock.due_at else "paused",
+            length(slack(clock, now, desk.calendar(clock.calendar))) if clock.is_running else "",
+            _outcome(clock, desk, now),
+        )
+    return table
+
+
+def _outcome(clock: Clock, desk: Desk, now: dt.datetime) -> Text:
+    if clock.is_running:
+        late = is_breached(clock, now, desk.calendar(clock.calendar))
+        return Text("late", style="bold red") if late else Text("running")
+    spent = f" in {length(clock.elapsed)}" if clock.elapsed is not None else ""
+    return Text(f"{clock.outcome}{spent}", style="red" if clock.outcome == "breached" else "")
+
+
+def _timeline(out: Console, log: Sequence[Event]) -> None:
+    out.print()
+    out.print(Text("timeline (UTC)", style="bold"))
+    shown = log if len(log) <= TIMELINE else [*log[:3], *log[-(TIMELINE - 3) :]]
+    for event in shown:
+        if event is log[-(TIMELINE - 3)] if len(log) > TIMELINE else False:
+            out.print(f"  ... {len(log) - TIMELINE} more; --json shows all", style="dim")
+        status = event.after if event.is_transition else ""
+        line = f"  {event.at:%F %H:%M}  {event.kind:13} {status:12}  {event.actor}: {event.reason}"
+        out.print(Text(line), no_wrap=True, overflow="ellipsis")
+
+
+def _findings(out: Console, state: Escalation) -> None:
+    out.print()
+    out.print(Text("findings", style="bold"))
+    for seen in state.findings.values():
+        days = f"{seen.first_on} to {seen.last_on}, {seen.times} days"
+        gone = f", gone since {seen.cleared_on}" if seen.cleared_on else ""
+        line = f"  {seen.finding.title} ({days}{gone})"
+        out.print(Text(line), no_wrap=True, overflow="ellipsis")
+        if seen.finding.evidence_uri:
+            out.print(Text(f"    {seen.finding.evidence_uri}", style="dim"))
+
+
+def _messages(out: Console, messages: Sequence[Mapping[str, Any]]) -> None:
+    if not messages:
+        return
+    out.print()
+    out.print(Text("messages", style="bold"))
+    for row in messages[-8:]:
+        when = row["sent_at"] or row["created_at"]
+        said = row["receipt"] or row["last_error"] or ""
+        line = f"  {when:%F %H:%M}  {row['kind']:13} to {row['recipient']}: {row['state']} {said}"
+        out.print(Text(line.rstrip()), no_wrap=True, overflow="ellipsis")
+
+
+def _result(out: Console, state: Escalation) -> None:
+    if state.result is None:
+        return
+    out.print()
+    made = state.result
+    out.print(Text("result", style="bold"))
+    out.print(f"  {made.code} by {made.by}: {made.change}; {made.evidence_uri}", markup=False)
+    if state.measurement is None:
+        out.print("  not measured yet")
+    else:
+        out.print(f"  {measured(state.measurement)}", markup=False)
+    for team in state.stakeholders:
+        out.print(f"  {team}: {state.receipts.get(team, 'no receipt yet')}", markup=False)
+
+
+def measured(found: Measurement) -> str:
+    """Return a before and after in words and numbers.
+
+    >>> measured(Measurement("improved", "it helped", "recall", 0.5, 0.7, 0.2, 0.1, 0.3))
+    'improved: it helped; recall 50.0% before, 70.0% after (+20.0%, 95%: +10.0% to +30.0%)'
+    """
+    said = f"{found.verdict.replace('_', ' ')}: {found.statement}"
+    if found.before is not None and found.after is not None:
+        said += f"; {found.metric} {_number(found.before)} before, {_number(found.after)} after"
+    if found.difference is not None and found.difference_lo is not None:
+        ends = f"{found.difference_lo:+.1%} to {found.difference_hi:+.1%}"
+        said += f" ({found.difference:+.1%}, 95%: {ends})"
+    return said + (f"; known on {found.known_on}" if found.known_on else "")
+
+
+def _left(row: Mapping[str, Any], desk: Desk, now: dt.datetime) -> dt.timedelta | None:
+    """Return the open time until what is due first, None where nothing is."""
+    if row["due_at"] is None:
+        return None
+    return desk.calendar(row["due_calendar"]).elapsed(now, row["due_at"])
+
+
+def _time_left(left: dt.timedelta | None, row: Mapping[str, Any]) -> Text:
+    if left is None:
+        return Text("paused" if row["status"] == "ON_HOLD" else "-")
+    return Text(length(left), style="bold red" if left < NOTHING else "")
+
+
+def _slack(left: dt.timedelta | None) -> dict[str, float | None]:
+    return {"slack_hours": None if left is None else left.total_seconds() / 3600}
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if isinstance(value, dt.date) else value
+        for name, value in row.items()
+    }

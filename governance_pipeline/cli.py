@@ -5,6 +5,7 @@ Exit code 0 done, 1 an expected failure in one sentence, 2 wrong usage.
 
 import datetime as dt
 import gc
+import importlib
 import json
 import logging
 import sys
@@ -15,12 +16,6 @@ from typing import Any
 import click
 from rich.console import Console
 
-from governance_pipeline import show
-from governance_pipeline.cli_audit import audit
-from governance_pipeline.cli_backtest import backtest
-from governance_pipeline.cli_escalations import escalations
-from governance_pipeline.cli_evidence import evidence, reinstate
-from governance_pipeline.cli_feed import feed
 from governance_pipeline.errors import GovernanceError, InputError
 from governance_pipeline.settings import Settings
 
@@ -30,8 +25,31 @@ DEMO_DAYS = 90
 err = Console(stderr=True, highlight=False)
 
 
+ELSEWHERE = {
+    "audit": "cli_audit",
+    "backtest": "cli_backtest",
+    "escalations": "cli_escalations",
+    "evidence": "cli_evidence",
+    "feed": "cli_feed",
+    "reinstate": "cli_evidence",
+}
+"""Commands by the module that has them: a quick one does not load what others need."""
+
+
 class OneSentence(click.Group):
     """Turns every expected failure into its one sentence and exit code 1."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, of other modules too."""
+        return sorted({*super().list_commands(ctx), *ELSEWHERE})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, and load its module if it has one of its own."""
+        if cmd_name not in ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        module = importlib.import_module(f"governance_pipeline.{ELSEWHERE[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; a traceback is left for what nobody expected."""
@@ -82,6 +100,7 @@ def demo(settings: Settings, seed: int, days: int) -> None:
     \b
         governance demo
     """
+    from governance_pipeline import show
     from governance_pipeline.adapters.home import make_home, marker, remove_demo
     from governance_pipeline.adapters.registry_store import apply_registry
     from governance_pipeline.registry.loader import load_registry
@@ -134,6 +153,7 @@ def run(
         governance run --date 2026-05-30
         governance run --from 2026-03-01 --to 2026-05-29
     """
+    from governance_pipeline import show
     from governance_pipeline.running import run_range
 
     if bool(date) == bool(first and last):
@@ -157,6 +177,8 @@ def status(settings: Settings, as_json: bool, everything: bool) -> None:
         governance status
         governance status --json | jq -r 'select(.status == "needs_audit") | .strategy_id'
     """
+    from governance_pipeline import show
+
     show.status(settings.paths, as_json=as_json, everything=everything)
 
 
@@ -170,6 +192,8 @@ def explain(settings: Settings, strategy: str, as_json: bool) -> None:
     \b
         governance explain affiliate-spam-creator-block
     """
+    from governance_pipeline import show
+
     show.explain(settings.paths, strategy, as_json=as_json)
 
 
@@ -184,6 +208,8 @@ def query(settings: Settings, sql: str, as_json: bool, limit: int) -> None:
     \b
         governance query "select strategy_id, status from strategy_status where channel = 'all'"
     """
+    from governance_pipeline import show
+
     show.query(settings.paths, sql, as_json=as_json, limit=limit)
 
 
@@ -197,10 +223,6 @@ def dictionary() -> None:
     from governance_pipeline.adapters.catalogue import data_dictionary
 
     click.echo(data_dictionary(), nl=False)
-
-
-for command in (audit, backtest, escalations, evidence, feed, reinstate):
-    cli.add_command(command)
 
 
 @cli.group()

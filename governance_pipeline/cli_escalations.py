@@ -48,9 +48,9 @@ def list_(
     from governance_pipeline import show_escalations as show
 
     with _desk(settings) as (store, desk):
-        rows = store.summaries(everything=everything)
-    kept = [row for row in rows if team in (None, row["owner_team"])]
-    show.queue(kept, desk, _now(), limit=limit, as_json=as_json)
+        columns = () if as_json else show.QUEUED
+        rows = store.summaries(columns, everything=everything, team=team)
+    show.queue(rows, desk, _now(), limit=limit, as_json=as_json)
 
 
 @escalations.command("show")
@@ -110,6 +110,7 @@ def open_(
           --strategy prohibited-goods-filter --market DE --actor product/pia --reason "seller calls"
     """
     from governance_pipeline import show_escalations as show
+    from governance_pipeline.adapters.announcing import announce
     from governance_pipeline.adapters.escalating import take_in
     from governance_pipeline.domain.findings import Finding
 
@@ -120,7 +121,7 @@ def open_(
             requester=desk.actor(requester) if requester else who,
             needed_by=needed_by.date() if needed_by else None, **facts,
         )  # fmt: skip
-        matched, state, _ = take_in(store, desk, found, who, reason, now)
+        matched, state, _ = take_in(store, desk, found, who, reason, now, announce)
     show.opened(matched, state, as_json=as_json)
 
 
@@ -288,18 +289,36 @@ def reopen(settings: Settings, **asked: Any) -> None:
 @click.option("--all", "everything", is_flag=True, help="Look at all that go on.")
 @AS_JSON
 @click.pass_obj
-def sync(settings: Settings, everything: bool, as_json: bool) -> None:
-    """Do what is due by itself: reminders, ends of pauses, acceptance by silence.
+def work(settings: Settings, everything: bool, as_json: bool) -> None:
+    """Do what the job `escalate` does: findings, clocks, reminders, results, messages.
 
     \b
-        governance escalations sync
+        governance escalations work
     """
     from governance_pipeline import show_escalations as show
-    from governance_pipeline.adapters.escalating import let_time_pass
+    from governance_pipeline.adapters.desk_work import run_desk
 
-    with _desk(settings) as (store, desk):
-        passed = let_time_pass(store, desk, _now(), everything=everything)
-    show.passed(passed, as_json=as_json)
+    show.worked(run_desk(settings, _now(), everything=everything), as_json=as_json)
+
+
+@escalations.command()
+@AS_JSON
+@click.option("--retry", is_flag=True, help="Let the dead letters be tried anew.")
+@click.pass_obj
+def letters(settings: Settings, retry: bool, as_json: bool) -> None:
+    """List the messages that nobody got after the last attempt, or let them be tried anew.
+
+    \b
+        governance escalations letters --retry
+    """
+    from governance_pipeline import show_escalations as show
+    from governance_pipeline.adapters import outbox
+
+    with _desk(settings) as (store, _):
+        if retry:
+            click.echo(f"{outbox.retry_dead(store, _now())} messages are tried anew")
+        else:
+            show.letters(outbox.dead(store), as_json=as_json)
 
 
 @escalations.command()
@@ -331,10 +350,11 @@ def import_(settings: Settings, file: Path) -> None:
         governance escalations import transitions.csv
     """
     from governance_pipeline import show_escalations as show
+    from governance_pipeline.adapters.announcing import announce
     from governance_pipeline.adapters.transitions import take_transitions
 
     with _desk(settings) as (store, desk):
-        taken = take_transitions(store, desk, file, _now())
+        taken = take_transitions(store, desk, file, _now(), announce)
     show.taken(taken, file)
 
 
@@ -360,6 +380,7 @@ def _act(
     **values: Any,
 ) -> None:
     from governance_pipeline import show_escalations as show
+    from governance_pipeline.adapters.announcing import announce
     from governance_pipeline.adapters.escalating import act_on
     from governance_pipeline.adapters.transitions import command_of
 
@@ -368,7 +389,7 @@ def _act(
             parent = store.load(values["duplicate_of"])
             values = {"parent_id": parent.escalation_id, "parent_status": parent.status}
         command = command_of(verb, desk.actor(actor), reason, values)
-        state, events = act_on(store, desk, escalation_id, command, _now())
+        state, events = act_on(store, desk, escalation_id, command, _now(), announce)
     if not is_silent:
         show.acted(state, events, as_json=as_json)
 

@@ -4,6 +4,7 @@ import datetime as dt
 
 import click
 
+from governance_pipeline.cli_check import check
 from governance_pipeline.feeds import CHANNELS, FEEDS
 from governance_pipeline.settings import Settings
 
@@ -13,6 +14,9 @@ DAY = click.DateTime(["%Y-%m-%d"])
 @click.group()
 def feed() -> None:
     """What suppliers delivered, what of it was turned away, and why."""
+
+
+feed.add_command(check)
 
 
 @feed.command()

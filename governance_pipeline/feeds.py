@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 CHANNELS = ("shoptab", "campaigns", "shopads", "affiliate", "video", "lives")
+ABOUT_DECISIONS = ("audit_labels", "appeals")
+"""The feeds whose rows speak of decisions, and wait for them."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,8 @@ labels, appeals and other strategies' actions are joined to."""
 def accepted_columns(table: str) -> dict[str, str]:
     """Return the columns and types of a table of the lake, a feed or a thin one.
 
-    A file of accepted decisions is the contract's columns and no more, so that a delivered file
-    may be one; what intake adds to them is in `counted_decisions`.
+    Of accepted decisions these are the contract's columns and no more, so that a delivered file
+    may be one of theirs; what intake adds to them is in `counted_decisions`.
     """
     if table in THIN:
         known = {**FEEDS["decisions"].columns, **DERIVED, "plan_hash": "varchar"}

@@ -14,7 +14,7 @@ from dagster._core.storage.tags import (
 )
 
 from governance_pipeline.adapters import completeness, landing, registry_store
-from governance_pipeline.adapters.home import dagster_instance
+from governance_pipeline.adapters.home import COMMAND, dagster_instance, end_dead_runs
 from governance_pipeline.adapters.writer_lock import writer_lock
 from governance_pipeline.defs.automation import JUDGED_BY_COMMAND
 from governance_pipeline.defs.build import build_definitions
@@ -55,6 +55,7 @@ def run_range(settings: Settings, first: dt.date, last: dt.date) -> RunReport:
     config = landing.load_sources(paths.governance_yaml)
     _check_range(config.calendar, first, last)
     with writer_lock(paths, f"governance run {first} to {last}"), dagster_instance(paths) as log:
+        end_dead_runs(log)
         registry_store.apply_or_keep(paths.registry, paths.lake)
         definitions = build_definitions(
             settings, config.calendar, registry_store.last_applied(paths.lake)
@@ -106,7 +107,7 @@ def _execute(
     with console.open("a") as log, contextlib.redirect_stdout(log):
         return definitions.resolve_job_def(job).execute_in_process(
             instance=instance,
-            tags=tags,
+            tags={COMMAND: "true", **tags},
             run_config=QUIET,
             raise_on_error=False,
             asset_selection=selection,

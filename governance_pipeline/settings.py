@@ -26,6 +26,9 @@ class Settings(BaseSettings):
         description="The escalations' store, e.g. postgresql://governance@db/ops; its password is "
         "PGPASSWORD's. ops.db in the home by default.",
     )
+    ui_url: str = Field(
+        "http://127.0.0.1:3000", description="Where the catalog is served, for links in messages."
+    )
     threads: int = Field(2, ge=1, description="Threads the engine may use on this machine.")
     spark_master: str = Field("", description="Spark's master; this machine's threads if empty.")
     spark_memory: str = Field("2g", description="Memory of Spark's driver, e.g. 2g.")

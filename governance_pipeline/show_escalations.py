@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from governance_pipeline.adapters import ops_codec as codec
-from governance_pipeline.adapters.escalating import Passed
+from governance_pipeline.adapters.desk_work import Worked
 from governance_pipeline.adapters.transitions import Taken
 from governance_pipeline.domain.calendars import NOTHING
 from governance_pipeline.domain.clocks import Clock, is_breached, slack
@@ -25,6 +26,11 @@ from governance_pipeline.domain.fingerprints import Match
 WIDTH = 100
 STYLE = {"P1": "bold red", "P2": "red", "P3": "yellow", "P4": ""}
 TIMELINE = 14
+QUEUED = (
+    "escalation_id", "is_open", "priority", "status", "owner_team", "title", "due_at",
+    "due_calendar",
+)  # fmt: skip
+"""What the queue is shown by."""
 
 
 def queue(
@@ -35,7 +41,8 @@ def queue(
 
     def turn(row: Mapping[str, Any]) -> tuple[bool, str, dt.timedelta, str]:
         time = left[row["escalation_id"]]
-        return not row["is_open"], row["priority"], time or dt.timedelta.max, row["escalation_id"]
+        waits = dt.timedelta.max if time is None else time
+        return not row["is_open"], row["priority"], waits, row["escalation_id"]
 
     ordered = sorted(rows, key=turn)
     if as_json:
@@ -115,14 +122,36 @@ def opened(matched: Match, state: Escalation, *, as_json: bool) -> None:
     click.echo(state.priority_reason)
 
 
-def passed(done: Passed, *, as_json: bool) -> None:
-    """Print what happened by itself."""
+def worked(done: Worked, *, as_json: bool) -> None:
+    """Print what a pass did."""
     if as_json:
-        click.echo(json.dumps(done.__dict__))
+        click.echo(json.dumps(asdict(done)))
         return
-    click.echo(f"{done.looked_at} escalations looked at, {done.changed} changed")
-    for escalation_id in done.late:
-        click.echo(f"{escalation_id} was changed by somebody meanwhile; the next sync looks again")
+    found = [f"{count} {what}" for what, count in done.found.items()]
+    if found:
+        click.echo(f"findings: {', '.join(found)}")
+    said = {
+        "changed by themselves": done.woken, "results measured": done.measured,
+        "messages sent": done.sent, "to be tried again": done.failed, "given up": done.dead,
+        "without an address": done.unaddressed, "results delivered": done.delivered,
+    }  # fmt: skip
+    happened = [f"{count} {what}" for what, count in said.items() if count]
+    if happened or not found:
+        click.echo(", ".join(happened) or "nothing was due")
+    if done.waits_for:
+        click.echo(f"findings wait: {done.waits_for}")
+
+
+def letters(lost: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print the messages that nobody got."""
+    for row in lost:
+        if as_json:
+            click.echo(json.dumps({k: v for k, v in row.items() if k != "payload"}, default=str))
+        else:
+            way = f"{row['kind']} to {row['recipient']} by {row['route']}"
+            click.echo(f"{row['escalation_id']}  {way}: {row['last_error']}")
+    if not lost and not as_json:
+        click.echo("every message arrived")
 
 
 def taken(done: Taken, file: Path) -> None:

@@ -45,7 +45,11 @@ class Partition:
 
 @dataclass
 class Batch:
-    """One range of one feed on its way."""
+    """One range of one feed on its way.
+
+    `whole` has the staged files that hold one delivery's rows and no other's, by partition;
+    deliveries in `mixed` share theirs. `last_days` says where sources that date their rows end.
+    """
 
     feed: Feed
     suite: Suite
@@ -60,7 +64,8 @@ class Batch:
     released: dict[Key, Release] = field(default_factory=dict)
     current_plan: str | None = None
     has_rows: bool = False
-    copied: dict[int, list[Path]] = field(default_factory=dict)
+    whole: dict[int, list[Path]] = field(default_factory=dict)
+    mixed: set[int] = field(default_factory=set)
     last_days: dict[str, dt.date] = field(default_factory=dict)
 
     @property

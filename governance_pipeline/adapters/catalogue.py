@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from governance_pipeline.adapters.desk_tables import SCHEMA
 from governance_pipeline.adapters.publish import STAMPS, TableDoc
 from governance_pipeline.adapters.studies import STUDIES
 from governance_pipeline.settings import DBT_PROJECT
@@ -36,17 +37,29 @@ JUDGED = (
     "strategy_harm",
     *(study.table for study in STUDIES),
 )
-JUDGEMENT_DOCS = Path(__file__).resolve().parents[1] / "judgement_tables.yaml"
+ESCALATED = (
+    "escalations",
+    "escalation_events",
+    "escalation_findings",
+    "escalation_clocks",
+    "escalation_metrics",
+)
+PACKAGE = Path(__file__).resolve().parents[1]
+OWN_DOCS = (PACKAGE / "judgement_tables.yaml", PACKAGE / "escalation_tables.yaml")
 
 
 def published_relations() -> dict[str, str]:
     """Return the relation of the warehouse behind each published table."""
-    return {name: name for name in PUBLISHED_MARTS} | {n: f"judgement.{n}" for n in JUDGED}
+    return {
+        **{name: name for name in PUBLISHED_MARTS},
+        **{name: f"judgement.{name}" for name in JUDGED},
+        **{name: f"{SCHEMA}.{name}" for name in ESCALATED},
+    }
 
 
 def table_docs() -> Mapping[str, TableDoc]:
     """Return the meaning of every published table: dbt's for the marts, ours for the verdicts."""
-    return {**_mart_docs(), **_judgement_docs()}
+    return {**_mart_docs(), **_own_docs()}
 
 
 def data_dictionary() -> str:
@@ -55,7 +68,7 @@ def data_dictionary() -> str:
         "# Data dictionary",
         "",
         "The published tables, contract `v1`. Made by `governance dictionary`; edit the",
-        "descriptions in `dbt_project/models` and `governance_pipeline/judgement_tables.yaml`.",
+        "descriptions in `dbt_project/models` and in `governance_pipeline/*_tables.yaml`.",
         "Every table also has " + " and ".join(f"`{name}`" for name in STAMPS) + ".",
     ]
     for name, doc in sorted(table_docs().items()):
@@ -76,9 +89,9 @@ def _mart_docs() -> Mapping[str, TableDoc]:
 
 
 @cache
-def _judgement_docs() -> Mapping[str, TableDoc]:
-    loaded = yaml.load(JUDGEMENT_DOCS.read_text(), Loader=yaml.CSafeLoader)
-    return {model["name"]: _doc(model) for model in loaded["tables"]}
+def _own_docs() -> Mapping[str, TableDoc]:
+    loaded = [yaml.load(file.read_text(), Loader=yaml.CSafeLoader) for file in OWN_DOCS]
+    return {model["name"]: _doc(model) for file in loaded for model in file["tables"]}
 
 
 def _doc(model: dict[str, object]) -> TableDoc:

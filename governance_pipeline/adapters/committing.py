@@ -20,8 +20,8 @@ from governance_pipeline.adapters.verdicts import Verdict
 from governance_pipeline.feeds import accepted_columns
 
 
-def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> list[Manifest]:
-    """Write every table of the staged partitions and commit their manifests."""
+def note_refusals(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    """Refuse the deliveries that were judged too bad to take a part of."""
     for key, partition in batch.partitions.items():
         verdict = batch.verdicts.get(key, Verdict())
         partition.refusals += retyped(
@@ -32,24 +32,22 @@ def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> li
                 f"{verdict.bad_rows} of {verdict.rows} rows break critical rules, more than"
                 f" {batch.suite.max_bad_share:.0%}; mend the file and deliver it again"
             )
+
+
+def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> list[Manifest]:
+    """Write every table of the staged partitions and commit their manifests."""
     refused = {key for key, partition in batch.partitions.items() if partition.refusals}
     written: dict[str, dict[int, list[Path]]] = {"accepted": {}, "quarantine": {}}
-    touched: dict[int, tuple[list[dt.date], int]] = {}
     if batch.has_rows:
         verdicts.refuse(connection, refused)
         written = _write(connection, batch)
-        touched = touched_days(connection, batch.feed, batch.paths.lake, batch.partitions.values())
+    touched = touched_days(connection, batch)
     rows = _rows_per_file(connection, batch)
-    quarantined = _quarantined(connection, batch)
     made = []
     for partition in _delivered(batch):
         files = _place(batch, partition, written)
         days, waiting = touched.get(partition.part, ([], 0))
-        made.append(
-            _manifest(
-                batch, partition, files, quarantined.get(partition.part, 0), days, waiting, rows
-            )
-        )
+        made.append(_manifest(batch, partition, files, days, waiting, rows))
     named = {batch.paths.lake / f for m in made for own in m.files.values() for f in own}
     lake.make_durable(sorted(named))
     manifests.commit_all(batch.paths.lake, made)
@@ -76,11 +74,14 @@ def _write(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[str, dic
             connection, "select * from kept", columns, folder / "accepted"
         )
         return written
-    accepted = _spared(connection, batch)
-    if len(accepted) < len(batch.verdicts):
-        listed = ", ".join(map(str, accepted)) or "null"
-        others = f"select * from kept where coalesce(part not in ({listed}), true)"
-        accepted |= lake.write_partitions(connection, others, columns, folder / "accepted")
+    rows = {batch.partitions[key].part: verdict.rows for key, verdict in batch.verdicts.items()}
+    accepted = {part: own for part, own in _spared(connection, batch).items() if part in rows}
+    others = [part for part in rows if part not in accepted]
+    for parts in lake.together({part: rows[part] for part in others}):
+        accepted |= lake.write_partitions(
+            connection, f"select * from kept where part in ({', '.join(map(str, parts))})", columns,
+            folder / "accepted", parts[0] if len(parts) == 1 else None,
+        )  # fmt: skip
     return {**written, "accepted": accepted, **enrichment.write(connection, batch, accepted)}
 
 
@@ -90,7 +91,7 @@ def _spared(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[int, li
         "select distinct part from staged semi join turned_away using (id)"
     ).fetchall()
     touched = {part for (part,) in found}
-    return {part: files for part, files in batch.copied.items() if part not in touched}
+    return {part: files for part, files in batch.whole.items() if part not in touched}
 
 
 def _rows_per_file(
@@ -100,16 +101,6 @@ def _rows_per_file(
         return {}
     found = connection.execute("select part, file, count(*) from staged group by all").fetchall()
     return {(part, file): rows for part, file, rows in found}
-
-
-def _quarantined(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[int, int]:
-    if not batch.has_rows:
-        return {}
-    return dict(
-        connection.execute(
-            "select part, count(*) from staged semi join turned_away using (id) group by part"
-        ).fetchall()
-    )
 
 
 def _delivered(batch: Batch) -> list[Partition]:
@@ -151,13 +142,17 @@ def _manifest(
     batch: Batch,
     partition: Partition,
     files: dict[str, list[str]],
-    quarantined: int,
     days: Sequence[dt.date],
     waiting: int,
     rows: Mapping[tuple[int, int], int],
 ) -> Manifest:
     verdict = batch.verdicts.get((partition.channel, partition.day), Verdict())
     before, refusal = partition.before, "; ".join(partition.refusals) or None
+    # Counted where they were written: a row that is nowhere is then missed.
+    accepted, quarantined = (
+        lake.count_rows(batch.paths.lake, files.get(kind, ()))
+        for kind in ("accepted", "quarantine")
+    )
     if before is not None:
         days = sorted({*days, *before.decision_days})
         if refusal:  # what was accepted before stays what everybody reads
@@ -179,7 +174,7 @@ def _manifest(
         delivery_date=partition.day,
         state="refused" if refusal else "accepted" if verdict.rows else "empty",
         rows_delivered=verdict.rows,
-        rows_accepted=verdict.rows - quarantined,
+        rows_accepted=accepted,
         rows_quarantined=quarantined,
         restatements=_restatements(partition),
         pending_rows=waiting,

@@ -20,6 +20,7 @@ from governance_pipeline.adapters.suites import Suite
 from governance_pipeline.feeds import FEEDS, Feed
 
 ROWS_TRIED = 1000
+MOSTLY = 0.8  # a renamed column may have bad values too
 ALIKE = 0.6  # from here two names are said to be spelled alike, 1 being the same
 ALIKE_OF_ONE_TYPE = 0.45  # enough where few values are of the missing type by chance
 UNCAST = "__uncast"
@@ -172,13 +173,13 @@ def alikeness(one: str, other: str) -> float:
 def _fitting(
     file: DeliveredFile, kinds: Mapping[str, str], unknown: Sequence[str]
 ) -> dict[str, set[str]]:
-    """Return for each missing column the unknown ones with no value that is not of its type."""
+    """Return for each missing column the unknown ones whose values are mostly of its type."""
     if not unknown or not kinds:
         return {name: set() for name in kinds}
     wanted = sorted({*kinds.values()} - {"varchar"})
     tried = ", ".join(
-        f"count(*) filter (try_cast(nullif({quoted(there)}::varchar, '') as {kind}) is null"
-        f" and nullif({quoted(there)}::varchar, '') is not null) = 0 and count({quoted(there)}) > 0"
+        f"count(try_cast({_given(there)} as {kind})) >= {MOSTLY} * count({_given(there)})"
+        f" and count({_given(there)}) > 0"
         for there in unknown
         for kind in wanted
     )
@@ -198,6 +199,10 @@ def _fitting(
         name: {t for t in unknown if kind == "varchar" or (t, kind) in ok}
         for name, kind in kinds.items()
     }
+
+
+def _given(name: str) -> str:
+    return f"nullif({quoted(name)}::varchar, '')"
 
 
 def _said(kind: str) -> str:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import duckdb
 
-from governance_pipeline.adapters import lake
-from governance_pipeline.adapters.batch import Batch
+from governance_pipeline.adapters import earlier_draws, lake
+from governance_pipeline.adapters.batch import Batch, Partition
 from governance_pipeline.adapters.dated_plans import load_dated
 from governance_pipeline.adapters.draws import draw_sql, probability_sql
+from governance_pipeline.adapters.earlier_draws import Drawn
 from governance_pipeline.adapters.plans import load_plans
 from governance_pipeline.adapters.sql import literal, quoted
 from governance_pipeline.feeds import THIN, accepted_columns
@@ -109,7 +110,6 @@ from (select decision_id, file_index, file_row_number from read_parquet($accepte
 join read_parquet($counted) c on c.accepted_file = d.file_index and c.place = d.file_row_number
 where c.audit_probability is not null
 """
-MANY_ROWS = 100_000  # from here on a delivery is written by statements of its own
 
 
 def write(
@@ -126,10 +126,16 @@ def write(
     if not accepted:
         return written
     _prepare(connection, batch)
-    for parts in _together(batch, accepted):
+    _show(connection, accepted)
+    days = earlier_draws.decision_days(connection)
+    drawn = earlier_draws.committed(batch.paths.lake)
+    partitions = {partition.part: partition for partition in batch.partitions.values()}
+    for parts in _together(batch, partitions, days):
         only = parts[0] if len(parts) == 1 else None
         _show(connection, {part: accepted[part] for part in parts})
         _look_around(connection, batch, parts)
+        for part in parts:
+            earlier_draws.load_earlier(connection, partitions[part], days[part], drawn)
         for table, query in (
             ("counted_decisions", COUNTED), ("sampled_decisions", SAMPLED),
             ("actioned_decisions", ACTIONED),
@@ -140,17 +146,23 @@ def write(
             written[table] |= {part: own[part] for part in parts if part in own}
             if table == "counted_decisions":
                 _show_counted(connection, own, parts)
+        drawn += [
+            Drawn(
+                partitions[part].channel, partitions[part].day, frozenset(days[part]),
+                accepted[part], written["counted_decisions"][part],
+            )
+            for part in parts
+        ]  # fmt: skip
     return written
 
 
-def _together(batch: Batch, accepted: Mapping[int, Sequence[Path]]) -> Iterator[list[int]]:
-    """Give the large deliveries one by one, then all others together."""
+def _together(
+    batch: Batch, partitions: Mapping[int, Partition], days: earlier_draws.Days
+) -> Iterator[list[int]]:
+    """Give those that repeat no day of one before, the large one by one, all others together."""
     rows = {batch.partitions[key].part: verdict.rows for key, verdict in batch.verdicts.items()}
-    large = [part for part in accepted if rows[part] >= MANY_ROWS]
-    yield from ([part] for part in large)
-    small = [part for part in accepted if rows[part] < MANY_ROWS]
-    if small:
-        yield small
+    for layer in earlier_draws.layers(partitions, days):
+        yield from lake.together({part: rows[part] for part in layer})
 
 
 def _show(connection: duckdb.DuckDBPyConnection, accepted: Mapping[int, Sequence[Path]]) -> None:
@@ -179,7 +191,7 @@ def _show(connection: duckdb.DuckDBPyConnection, accepted: Mapping[int, Sequence
 def _show_counted(
     connection: duckdb.DuckDBPyConnection, own: Mapping[int, Sequence[Path]], parts: Sequence[int]
 ) -> None:
-    files = [file for part in parts for file in own[part]]
+    files = [file for part in parts for file in own.get(part, ())]
     connection.execute(
         "create or replace view counted as select * from read_parquet("
         f"[{', '.join(map(literal, files))}], hive_partitioning = true)"

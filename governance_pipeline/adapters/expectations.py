@@ -36,11 +36,7 @@ def evaluate(database: Path, table: str, suite: Suite, config: Mapping[str, str]
     Raises:
         ExpectationFileError: If an expectation cannot be evaluated.
     """
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    with _without("altair", "scipy.stats"):
-        import great_expectations as gx
-
-    _teach_duckdb()
+    gx = import_once()
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
@@ -59,6 +55,16 @@ def evaluate(database: Path, table: str, suite: Suite, config: Mapping[str, str]
             .validate(declared, result_format={"result_format": "BASIC"})
         )
     return {r.expectation_config.meta["check"]: _broken_rows(r) for r in results.results}
+
+
+def import_once() -> Any:
+    """Return Great Expectations, which takes seconds to be imported and can write DuckDB's SQL."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    with _without("altair", "scipy.stats"):
+        import great_expectations as gx
+
+    _teach_duckdb()
+    return gx
 
 
 def _declared(suite: Suite) -> list[Any]:

@@ -12,14 +12,14 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from governance_pipeline.adapters import manifests
+from governance_pipeline.adapters import manifests, references
 from governance_pipeline.adapters.batch import Batch
 from governance_pipeline.adapters.manifests import Statistics
 from governance_pipeline.adapters.registry_store import applied_folder
 from governance_pipeline.adapters.sql import literal, quoted
 from governance_pipeline.adapters.suites import Suite
 from governance_pipeline.adapters.verdicts import Key
-from governance_pipeline.feeds import Feed
+from governance_pipeline.feeds import ABOUT_DECISIONS, Feed
 
 WEEKS = 4  # how far back a delivery is compared
 CREATE = """
@@ -99,12 +99,7 @@ def gather(connection: duckdb.DuckDBPyConnection, batch: Batch, judged: Sequence
         for key, statistics in {**_earlier(batch, judged), **batch.statistics}.items()
         for fact in _counted(statistics)
     ]
-    names = ("channel", "delivery_date", "fact", "subject", "part", "rows", "is_new", "is_released")
-    if counted:
-        columns = zip(names, zip(*counted, strict=True), strict=True)
-        connection.register("counted", pa.table({name: list(c) for name, c in columns}))
-        connection.execute(COMPARED, {"days": 7 * WEEKS})
-        connection.unregister("counted")
+    compare(connection, counted)
     if feed.name == "decisions" and batch.has_rows:
         register = applied_folder(batch.paths.lake)
         tables = {
@@ -112,6 +107,28 @@ def gather(connection: duckdb.DuckDBPyConnection, batch: Batch, judged: Sequence
             "versions": literal(register / "strategy_versions.parquet"),
         }
         connection.execute(STRATEGIES.format(**tables))
+    if feed.name in ABOUT_DECISIONS and batch.has_rows:
+        references.gather(connection, batch)
+
+
+def compare(
+    connection: duckdb.DuckDBPyConnection,
+    counted: Sequence[tuple[str, dt.date, str, str, int, int, bool, bool]],
+) -> None:
+    """Add to the table `facts` what was counted of new deliveries, beside what is usual for them.
+
+    Args:
+        connection: To the database of the table.
+        counted: Channel, day, fact, subject, how many of how many rows, whether the delivery is
+            new, and whether it was released as it is, in which case it begins anew.
+    """
+    names = ("channel", "delivery_date", "fact", "subject", "part", "rows", "is_new", "is_released")
+    if not counted:
+        return
+    columns = zip(names, zip(*counted, strict=True), strict=True)
+    connection.register("counted", pa.table({name: list(column) for name, column in columns}))
+    connection.execute(COMPARED, {"days": 7 * WEEKS})
+    connection.unregister("counted")
 
 
 def _cells_sql(connection: duckdb.DuckDBPyConnection, feed: Feed, suite: Suite) -> str:
@@ -204,6 +221,10 @@ def sentence(fact: Mapping[str, Any]) -> str:
     '50.0% of score is null, usually 1.0%'
     """
     value, usual, subject = fact["value"], fact["usual"], fact.get("subject")
+    if fact["fact"] == "reference" and fact["state"] == "waiting":
+        return f"{fact['rows']:,} rows wait for their decision, the oldest for {value:.0f} days"
+    if fact["fact"] == "reference":
+        return f"{fact['rows']:,} rows are about a decision that did not fire"
     if fact["fact"] == "row_count":
         return f"{value:,.0f} rows, usually about {usual:,.0f}"
     if fact["fact"] == "null_share":

@@ -13,6 +13,9 @@ import dagster as dg
 from governance_pipeline.errors import InputError
 from governance_pipeline.paths import Paths
 
+COMMAND = "governance/command"
+"""Tag of a run that the command line executes in its own process."""
+
 EXAMPLE_REGISTRY = Path(__file__).resolve().parents[1] / "registry" / "example"
 
 GOVERNANCE_YAML = """\
@@ -107,6 +110,16 @@ def dagster_instance(paths: Paths) -> Iterator[dg.DagsterInstance]:
     os.environ["DAGSTER_HOME"] = str(paths.dagster)
     with dg.DagsterInstance.from_config(str(paths.dagster)) as instance:
         yield instance
+
+
+def end_dead_runs(log: dg.DagsterInstance) -> None:
+    """Say of runs of the command line that were killed that they failed; they would queue others.
+
+    Such a run holds the writer's lock for as long as it lives, so only who holds it may ask.
+    """
+    alive = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED]
+    for run in log.get_runs(dg.RunsFilter(statuses=alive, tags={COMMAND: "true"})):
+        log.report_run_failed(run, "its process was killed; running the days again repairs them")
 
 
 def _write_once(file: Path, text: str) -> None:

@@ -14,7 +14,7 @@ import duckdb
 
 from governance_pipeline.adapters import expectations, lake, ledger, manifests, set_rules, verdicts
 from governance_pipeline.adapters.batch import Batch, Partition
-from governance_pipeline.adapters.committing import commit_partitions
+from governance_pipeline.adapters.committing import commit_partitions, note_refusals
 from governance_pipeline.adapters.fingerprints import fingerprint
 from governance_pipeline.adapters.landing import Delivery, Source, discover, form_of
 from governance_pipeline.adapters.ledger import SourceFile
@@ -104,10 +104,10 @@ def _plan(batch: Batch, found: Sequence[Delivery], keys: Sequence[Key]) -> list[
             for file in delivery.files
         ]
         files = [file for file in looked if file is not None]
-        if files or not looked:
-            own = sorted({day for _, day in keys}) if delivery.day is None else [delivery.day]
-            for day in own:
-                delivered.setdefault((delivery.channel, day), []).extend(files)
+        if looked and not files:  # nothing but queries that found no row
+            continue
+        for day in sorted({day for _, day in keys}) if delivery.day is None else [delivery.day]:
+            delivered.setdefault((delivery.channel, day), []).extend(files)
     unchanged = []
     for key in keys:
         before, now = manifest[key], delivered.get(key)
@@ -148,6 +148,13 @@ def _noted(batch: Batch, before: Manifest, files: Sequence[DeliveredFile]) -> Ma
 def _take_in(batch: Batch, config: dict[str, str]) -> list[Manifest]:
     if batch.feed.name == "decisions":
         batch.current_plan = keep_current_plan(batch.paths.lake)
+    with judged(batch, config) as connection:
+        return commit_partitions(connection, batch)
+
+
+@contextmanager
+def judged(batch: Batch, config: dict[str, str]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Stage and judge what is planned, and give the database of it; nothing is committed yet."""
     with _opened(batch, config) as connection:
         batch.note_problems(stage(connection, batch))
     validated: dict[str, int] = {}
@@ -156,10 +163,11 @@ def _take_in(batch: Batch, config: dict[str, str]) -> list[Manifest]:
     with _opened(batch, config) as connection:
         if batch.has_rows:
             batch.verdicts = verdicts.judge(connection, batch.feed, batch.suite, validated)
+        note_refusals(connection, batch)
         set_rules.observe(connection, batch)
     set_rules.judge(batch, config)
     with _opened(batch, config) as connection:
-        return commit_partitions(connection, batch)
+        yield connection
 
 
 @contextmanager

@@ -26,6 +26,7 @@ QUARANTINE = {
     "run_id": "varchar",
 }
 ROWS_PER_FILE = 1 << 32  # the id of a row is its file's number times this and its place in it
+MANY_ROWS = 100_000  # from here on a part is written by a statement of its own
 FEW_FILES = 64  # up to here every file is synced by itself, above the whole file system once
 
 
@@ -83,13 +84,27 @@ def write_partitions(
     else:
         target = folder / f"part={only}" / "data_0.parquet"
         target.parent.mkdir(parents=True)
-        connection.execute(
+        (rows,) = connection.execute(
             f"copy (select {typed} from ({query})) to {literal(target)} (format parquet)"
-        )
+        ).fetchone() or (0,)
+        if not rows:
+            return {}
     written: dict[int, list[Path]] = defaultdict(list)
     for file in sorted(folder.glob("*/*.parquet" if only is None else f"part={only}/*.parquet")):
         written[int(file.parent.name.partition("=")[2])].append(file)
     return dict(written)
+
+
+def together(rows: Mapping[int, int]) -> Iterator[list[int]]:
+    """Give large parts one by one, so that their rows are not sorted, then all others together.
+
+    Args:
+        rows: How many rows each part has.
+    """
+    small = [part for part, own in rows.items() if own < MANY_ROWS]
+    yield from ([part] for part in rows if part not in small)
+    if small:
+        yield small
 
 
 def place(lake: Path, folder: str, token: str, files: Sequence[Path]) -> list[str]:
@@ -103,6 +118,13 @@ def place(lake: Path, folder: str, token: str, files: Sequence[Path]) -> list[st
         file.rename(lake / name)
         names.append(name)
     return names
+
+
+def count_rows(lake: Path, names: Sequence[str]) -> int:
+    """Return how many rows files of the lake have, by their footers alone."""
+    import pyarrow.parquet as pq
+
+    return sum(pq.read_metadata(lake / name).num_rows for name in names)
 
 
 def make_durable(files: Sequence[Path]) -> None:

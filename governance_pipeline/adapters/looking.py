@@ -30,8 +30,8 @@ def look_at(file: DeliveredFile, scratch: Path, feed: Feed) -> DeliveredFile:
     except UnicodeDecodeError as error:
         said = f"is not UTF-8 (byte {error.start} of its head); deliver it in UTF-8"
         return replace(file, problem=said)
-    except (OSError, EOFError, ValueError, csv.Error, duckdb.Error) as error:
-        said = str(error).strip().splitlines()[0][:200] or type(error).__name__
+    except Exception as error:  # whatever its bytes make a reader raise, it stops no other file
+        said = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         return replace(file, problem=f"cannot be read ({said}); deliver it again")
 
 
@@ -102,7 +102,7 @@ def _names_in(lines: Iterable[str | bytes]) -> dict[str, None]:
     for line in lines:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict):
             names.update(dict.fromkeys(row))

@@ -5,15 +5,15 @@ may have come after it.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 
 from governance_pipeline.adapters import manifests
-from governance_pipeline.adapters.batch import Partition
+from governance_pipeline.adapters.batch import Batch
 from governance_pipeline.adapters.sql import literal, quoted
-from governance_pipeline.feeds import Feed
+from governance_pipeline.feeds import ABOUT_DECISIONS, Feed
 
 RECENTLY = dt.timedelta(days=45)
 """How far back decisions are looked for first: nearly all labels and appeals come within it."""
@@ -40,31 +40,31 @@ TOUCHED = """
 
 
 def touched_days(
-    connection: duckdb.DuckDBPyConnection,
-    feed: Feed,
-    lake: Path,
-    partitions: Iterable[Partition],
+    connection: duckdb.DuckDBPyConnection, batch: Batch
 ) -> dict[int, tuple[list[dt.date], int]]:
     """Return, per partition, the decision days it touches and its rows that wait for a decision.
 
     A decision is looked for among those delivered lately, and among all older ones only by the
     rows that found none, so that the cost of a day does not grow with the history.
     """
-    if feed.name in ("audit_labels", "appeals"):
-        _load_spoken(connection, feed, lake, partitions)
-        _find_decisions(connection, feed, lake)
+    feed = batch.feed
+    if feed.name in ABOUT_DECISIONS:
+        _load_spoken(connection, batch)
+        find_decisions(connection, feed, batch.paths.lake)
         query = TOUCHED
-    else:
+    elif batch.has_rows:
         query = (
             f"select part, list(distinct {quoted(feed.event_at)}::date), 0 from kept group by part"
         )
+    else:
+        return {}
     return {
         part: (sorted(days or []), waiting)
         for part, days, waiting in connection.execute(query).fetchall()
     }
 
 
-def _find_decisions(connection: duckdb.DuckDBPyConnection, feed: Feed, lake: Path) -> None:
+def find_decisions(connection: duckdb.DuckDBPyConnection, feed: Feed, lake: Path) -> None:
     """Note in the table `hits` which decision days each row of `spoken` speaks of."""
     connection.execute(
         "create temp table hits (id bigint, decision_id varchar, decision_date date)"
@@ -102,18 +102,21 @@ def _look_among(
     connection.execute(FOUND)
 
 
-def _load_spoken(
-    connection: duckdb.DuckDBPyConnection, feed: Feed, lake: Path, partitions: Iterable[Partition]
-) -> None:
+def _load_spoken(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
     """Write the table `spoken`: the rows kept and, under a negative id, those they replace."""
-    asked = ["decision_id"]
-    if feed.name == "audit_labels":
-        asked += ["item_id", "policy", "labelled_at"]
+    asked = {"decision_id": "varchar"}
+    if batch.feed.name == "audit_labels":
+        asked |= {"item_id": "varchar", "policy": "varchar", "labelled_at": "timestamp"}
     names = ", ".join(asked)
     connection.execute(
-        f"create temp table spoken as select id, part, delivery_channel, {names} from kept"
+        "create temp table spoken (id bigint, part integer, delivery_channel varchar,"
+        f" {', '.join(f'{name} {kind}' for name, kind in asked.items())})"
     )
-    for partition in partitions:
+    if batch.has_rows:
+        connection.execute(
+            f"insert into spoken select id, part, delivery_channel, {names} from kept"
+        )
+    for partition in batch.partitions.values():
         files = partition.before.files.get("accepted", []) if partition.before else []
         if files:
             connection.execute(
@@ -122,6 +125,6 @@ def _load_spoken(
                 {
                     "part": partition.part,
                     "channel": partition.channel,
-                    "files": [str(lake / name) for name in files],
+                    "files": [str(batch.paths.lake / name) for name in files],
                 },
             )

@@ -228,14 +228,24 @@ class OpsStore:
         )
         return self._state(query)
 
-    def summaries(self, *, everything: bool = False) -> list[dict[str, Any]]:
-        """Return one row per open escalation, or per any, without its state."""
-        columns = [column for column in escalations.c if column.name != "state"]
-        query = sa.select(*columns)
+    def summaries(
+        self, columns: Sequence[str] = (), *, everything: bool = False, team: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return one row per open escalation, or per any, without its state.
+
+        Args:
+            columns: Which columns of `escalations`; all without any.
+            everything: Ended ones too.
+            team: Only those that this team owns.
+        """
+        names = columns or [column.name for column in escalations.c if column.name != "state"]
+        query = sa.select(*(escalations.c[name] for name in names))
         if not everything:
             query = query.where(escalations.c.is_open)
+        if team is not None:
+            query = query.where(escalations.c.owner_team == team)
         with self.engine.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            return [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
 
     def messages(self, escalation_id: str) -> list[dict[str, Any]]:
         """Return the messages of an escalation, oldest first."""

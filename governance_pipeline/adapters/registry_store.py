@@ -6,16 +6,17 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from governance_pipeline.errors import RegistryError
 from governance_pipeline.registry.lint import Finding, lint
 from governance_pipeline.registry.loader import load_registry
 from governance_pipeline.registry.models import Registry
 from governance_pipeline.registry.snapshot import registry_frames, registry_hash
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 INTEGERS = {"current_version", "version", "rollback_of", "score_bin"}
 FLOATS = {"traffic_percent", "goal", "tolerance", "evidence_half_width", "rate"}
@@ -92,6 +93,8 @@ def last_applied(lake: Path) -> Registry | None:
 
 
 def _write_snapshot(registry: Registry, root: Path, digest: str) -> None:
+    import pyarrow.parquet as pq  # slow to load, and most only read the register
+
     target = root / digest
     if not target.exists():
         staging = root / f".staging-{uuid.uuid4().hex}"
@@ -108,8 +111,11 @@ def _write_snapshot(registry: Registry, root: Path, digest: str) -> None:
     fresh.replace(root / "current")
 
 
-def _typed(frame: pd.DataFrame) -> pa.Table:
+def _typed(frame: "pd.DataFrame") -> "pa.Table":
     """Return a table whose types do not depend on which values happen to be null."""
+    import pandas as pd
+    import pyarrow as pa
+
     fields = []
     for name in frame.columns:
         if name in INTEGERS:

@@ -52,8 +52,8 @@ def stage(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[int, str]
     numbers = count(1)
     (batch.folder / "staged").mkdir()
     for unit in _units(batch, [file for file in readable if file.number not in fitting]):
-        batch.copied = {p: own for p, own in batch.copied.items() if p not in unit.parts}
         problems |= _stage_unit(connection, batch, unit, numbers)
+    batch.whole = {part: files for part, files in batch.whole.items() if part not in batch.mixed}
     _show(connection, batch)
     return problems
 
@@ -90,7 +90,7 @@ def _copy(batch: Batch, files: Iterable[DeliveredFile]) -> None:
         folder = batch.folder / "fitting" / f"_part={part:06d}" / f"_file={file.number:06d}"
         folder.mkdir(parents=True)
         shutil.copyfile(file.read_from, folder / "rows.parquet")
-        batch.copied.setdefault(part, []).append(folder / "rows.parquet")
+        batch.whole.setdefault(part, []).append(folder / "rows.parquet")
 
 
 def _units(batch: Batch, files: Sequence[DeliveredFile]) -> Iterable[Unit]:
@@ -117,7 +117,10 @@ def _stage_unit(
         if unit.files[0].form != "parquet":
             written.append(batch.folder / "staged" / f"{kind}-{next(numbers):05d}.parquet")
             _keep_rejects(connection, unit, written[-1])
-    except FILE_ERRORS as error:
+    except duckdb.Error as error:
+        # Of a broken Parquet file DuckDB says so by no class of its own.
+        if not isinstance(error, FILE_ERRORS) and type(error) is not duckdb.Error:
+            raise
         for file in written:
             file.unlink(missing_ok=True)
         _forget_rejects(connection)
@@ -128,7 +131,17 @@ def _stage_unit(
         return _stage_unit(connection, batch, one, numbers) | _stage_unit(
             connection, batch, other, numbers
         )
+    _note_whose(batch, unit, written)
     return {}
+
+
+def _note_whose(batch: Batch, unit: Unit, written: Sequence[Path]) -> None:
+    """Note whether files hold the rows of one delivery and no other's."""
+    parts = {part for part in unit.parts if part is not None}
+    if len(parts) == 1 and not unit.split_by:
+        batch.whole.setdefault(parts.pop(), []).extend(f for f in written if f.exists())
+    else:
+        batch.mixed |= parts
 
 
 def _keep_rejects(connection: duckdb.DuckDBPyConnection, unit: Unit, target: Path) -> None:

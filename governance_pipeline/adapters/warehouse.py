@@ -17,7 +17,7 @@ from governance_pipeline.adapters.manifests import Delivered, Key, Manifest
 from governance_pipeline.adapters.registry_store import applied_folder
 from governance_pipeline.adapters.sql import literal
 from governance_pipeline.errors import LockedError, WarehouseError
-from governance_pipeline.feeds import FEEDS, THIN
+from governance_pipeline.feeds import ABOUT_DECISIONS, FEEDS, THIN
 
 REGISTER = ("strategies", "strategy_channels", "strategy_versions", "strategy_goals", "markets")
 DELIVERIES = {
@@ -44,7 +44,6 @@ DELIVERY_FINDINGS = {
     "severity": "varchar", "subject": "varchar", "rows_concerned": "bigint", "observed": "varchar",
 }  # fmt: skip
 BY_EVENT, COUNTED = ("feedback", "activity"), "counted_decisions"
-ABOUT_DECISIONS = ("audit_labels", "appeals")
 RECENT_LABELS = dt.timedelta(days=60)
 """How far back reviews are looked at: two windows of 28 days, and the days labels take to come."""
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from filelock import FileLock, Timeout
 
+from governance_pipeline.adapters.leftovers import clear_leftovers
 from governance_pipeline.errors import LockedError
 from governance_pipeline.paths import Paths
 
@@ -16,6 +17,7 @@ def writer_lock(paths: Paths, holder: str, *, wait_seconds: float = 0.0) -> Iter
     """Hold the right to write to a home; the operating system frees it if the process dies.
 
     The lock is reentrant within a process, since a command holds it around the runs it launches.
+    What a writer that died left half done is cleared away first.
 
     Raises:
         LockedError: If another process holds it, naming that process and since when.
@@ -33,6 +35,7 @@ def writer_lock(paths: Paths, holder: str, *, wait_seconds: float = 0.0) -> Iter
         if lock.lock_counter == 1:
             now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
             note.write_text(f"{holder}, process {os.getpid()}, since {now} UTC")
+            clear_leftovers(paths)
         yield
     finally:
         if lock.lock_counter == 1:

@@ -42,8 +42,17 @@ def judgement_job() -> "AssetJob":
     """Return the job that judges and publishes; it selects no strategy check on purpose."""
     return dg.define_asset_job(
         "judge_and_publish",
-        selection=dg.AssetSelection.groups("accuracy", "publish"),
-        description="Judge every strategy, report on its page, publish a snapshot.",
+        selection=dg.AssetSelection.groups("accuracy", "escalations", "publish"),
+        description="Judge every strategy, report on its page, escalate, publish a snapshot.",
+    )
+
+
+def escalate_job() -> "AssetJob":
+    """Return the job of clocks, reminders, results and messages."""
+    return dg.define_asset_job(
+        "escalate",
+        selection=dg.AssetSelection.groups("escalations"),
+        description="Let time pass for every escalation, and send what is due.",
     )
 
 

@@ -3,9 +3,18 @@
 import dagster as dg
 
 from governance_pipeline.adapters.landing import Calendar
-from governance_pipeline.defs import accuracy, automation, intake, publish, strategies, transform
+from governance_pipeline.defs import (
+    accuracy,
+    automation,
+    escalations,
+    failed_checks,
+    intake,
+    publish,
+    strategies,
+    transform,
+)
 from governance_pipeline.defs.partitions import daily
-from governance_pipeline.defs.resources import Home
+from governance_pipeline.defs.resources import ENGINE_SETTINGS, DeskAt, Home
 from governance_pipeline.registry.models import Registry
 from governance_pipeline.settings import Settings
 
@@ -17,6 +26,8 @@ def build_definitions(
     partitions = daily(calendar.start, calendar.end)
     taking_in = automation.intake_job()
     judging = automation.judgement_job()
+    escalating = automation.escalate_job()
+    paths = settings.paths
     register = [] if registry is None else strategies.strategy_specs(registry)
     return dg.Definitions(
         assets=[
@@ -26,18 +37,26 @@ def build_definitions(
             transform.dbt_marts(),
             accuracy.judgement_asset(),
             *accuracy.study_assets(),
+            escalations.desk_assets(),
             *register,
             publish.published_snapshot_asset(),
         ],
         asset_checks=[] if registry is None else [strategies.strategy_checks(registry)],
-        jobs=[taking_in, judging],
-        schedules=automation.schedules(taking_in, judging, partitions),
+        jobs=[taking_in, judging, escalating, escalations.acting_job()],
+        schedules=[
+            *automation.schedules(taking_in, judging, partitions),
+            escalations.escalate_schedule(escalating),
+        ],
         sensors=[
-            automation.arrival_sensor(taking_in, partitions, settings.paths),
+            automation.arrival_sensor(taking_in, partitions, paths),
             *automation.judgement_sensors(taking_in, judging),
+            failed_checks.failed_checks_sensor(),
         ],
         executor=dg.in_process_executor,
         resources={
-            "home": Home(root=str(settings.paths.root), **settings.model_dump(exclude={"home"})),
+            "home": Home(root=str(paths.root), **settings.model_dump(include=ENGINE_SETTINGS)),
+            "desk": DeskAt(
+                root=str(paths.root), ops_url=settings.ops_url or "", ui_url=settings.ui_url
+            ),
         },
     )

@@ -12,13 +12,15 @@ from governance_pipeline.adapters.landing import load_sources
 from governance_pipeline.adapters.ledger import LedgerEntry
 from governance_pipeline.adapters.manifests import Manifest
 from governance_pipeline.defs.resources import Home
-from governance_pipeline.feeds import CHANNELS, FEEDS
+from governance_pipeline.feeds import ABOUT_DECISIONS, CHANNELS, FEEDS
 from governance_pipeline.progress import say
 
 CHECKS = {
     "rows_are_accounted_for": "Every delivered row was accepted or is in the quarantine.",
     "critical_rules_hold": "No delivery was refused and no row broke a critical rule.",
-    "warning_rules_hold": "No row broke a rule that lets it pass, and no column came or went.",
+    "warning_rules_hold": (
+        "No row and no delivery broke a rule that lets it pass, and no column came or went."
+    ),
 }
 DAYS_SHOWN = 30
 
@@ -28,6 +30,11 @@ def accepted_keys(feed: str) -> list[dg.AssetKey]:
     if feed == "decisions":
         return [dg.AssetKey(["accepted", channel, "decisions"]) for channel in CHANNELS]
     return [dg.AssetKey(["accepted", feed])]
+
+
+def _spoken_of(feed: str) -> list[dg.AssetKey]:
+    """Return what a feed speaks of, and is taken in after: what of it still waits is then known."""
+    return accepted_keys("decisions") if feed in ABOUT_DECISIONS else []
 
 
 def delivered_specs() -> list[dg.AssetSpec]:
@@ -59,7 +66,11 @@ def _feed_asset(feed: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asset
             dg.AssetSpec(
                 key,
                 group_name="quality",
-                deps=[dg.AssetKey(["delivered", *key.path[1:]]), dg.AssetKey("registry")],
+                deps=[
+                    dg.AssetKey(["delivered", *key.path[1:]]),
+                    dg.AssetKey("registry"),
+                    *_spoken_of(feed),
+                ],
                 partitions_def=partitions,
                 description=f"The {feed} that hold what expectations/{feed}.yaml asks of them.",
                 owners=["team:data_platform"],
@@ -183,15 +194,16 @@ def _check_results(key: dg.AssetKey, outcomes: Sequence[Manifest]) -> Iterator[d
             "suite": ", ".join(sorted({o.suite_hash[:12] for o in outcomes})),
         },
     )
-    warned = _broken_rules(outcomes, "warning")
+    warned, found = _broken_rules(outcomes, "warning"), _broken_rules(outcomes, "finding")
     drifted = [f"{o.channel} {o.delivery_date}: {said}" for o in outcomes for said in o.drift]
     yield dg.AssetCheckResult(
         asset_key=key,
         check_name="warning_rules_hold",
-        passed=not warned and not drifted,
+        passed=not warned and not found and not drifted,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
-            "rows": dg.MetadataValue.md(_listed(warned)),
+            "warnings": dg.MetadataValue.md(_listed(warned)),
+            "findings": dg.MetadataValue.md(_listed(found)),
             "columns": dg.MetadataValue.md(_listed(drifted)),
             "extra_columns": ", ".join(sorted({c for o in outcomes for c in o.extra_columns})),
         },
@@ -200,7 +212,7 @@ def _check_results(key: dg.AssetKey, outcomes: Sequence[Manifest]) -> Iterator[d
 
 def _broken_rules(outcomes: Sequence[Manifest], severity: str) -> list[str]:
     return [
-        f"{o.channel} {o.delivery_date}: `{rule.rule}` failed for {rule.failed_rows} rows"
+        f"{o.channel} {o.delivery_date}: `{rule.rule}`: {rule.observed}"
         for o in outcomes
         for rule in o.rules
         if rule.severity == severity and not rule.passed

@@ -6,9 +6,12 @@ import dagster as dg
 
 from governance_pipeline.adapters import catalogue
 from governance_pipeline.adapters.data_docs import write_data_docs
+from governance_pipeline.adapters.desk_tables import write_desk_tables
+from governance_pipeline.adapters.desk_work import has_new_verdicts, note_verdicts
+from governance_pipeline.adapters.ops_store import OpsStore
 from governance_pipeline.adapters.publish import publish
 from governance_pipeline.adapters.studies import STUDIES, as_of
-from governance_pipeline.defs.resources import Home
+from governance_pipeline.defs.resources import DeskAt, Home
 
 
 def published_snapshot_asset() -> dg.AssetsDefinition:
@@ -17,15 +20,25 @@ def published_snapshot_asset() -> dg.AssetsDefinition:
     @dg.asset(
         name="published_snapshot",
         group_name="publish",
-        deps=["strategy_status", *(s.table for s in STUDIES), *catalogue.PUBLISHED_MARTS],
+        deps=[
+            "strategy_status",
+            "escalations",
+            *(s.table for s in STUDIES),
+            *catalogue.PUBLISHED_MARTS,
+        ],
         owners=["team:governance"],
         kinds={"duckdb", "parquet"},
     )
     def published_snapshot(
-        context: dg.AssetExecutionContext, home: Home
+        context: dg.AssetExecutionContext, home: Home, desk: DeskAt
     ) -> dg.MaterializeResult[None]:
         """One immutable folder of Parquet that `published/serve.duckdb` shows as views."""
         now = dt.datetime.now(dt.UTC)
+        is_taken_in = not has_new_verdicts(home.paths)
+        with OpsStore(desk.settings.store_url) as store:
+            write_desk_tables(store, home.paths.warehouse, now)
+        if is_taken_in:  # what was written now is no news to the desk
+            note_verdicts(home.paths)
         made = publish(
             home.paths.warehouse,
             home.paths.published,

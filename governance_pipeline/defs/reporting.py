@@ -6,6 +6,7 @@ that log: a log that is deleted is told everything again.
 
 import datetime as dt
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -87,3 +88,45 @@ def _report_verdicts(instance: dg.DagsterInstance, strategy_id: str, page: Page)
                 metadata={**verdict.metadata, **(chart if name != "labels" else {})},
             )
         )
+
+
+def report_escalations(
+    instance: dg.DagsterInstance, paths: Paths, still_open: Iterable[Mapping[str, Any]]
+) -> int:
+    """Write to every strategy's page which escalations of it are open, if that changed.
+
+    Args:
+        instance: Holds the catalog.
+        paths: The home.
+        still_open: Rows of the store's `escalations`.
+
+    Returns:
+        On how many pages something changed.
+    """
+    note = paths.dagster / "escalations-told.json"
+    told: dict[str, list[str]] = json.loads(note.read_text()) if note.exists() else {}
+    now: dict[str, list[str]] = {}
+    for row in sorted(still_open, key=lambda r: (r["priority"], r["escalation_id"])):
+        if row["strategy_id"]:
+            now.setdefault(row["strategy_id"], []).append(_escalated(row))
+    changed = [name for name in sorted({*told, *now}) if told.get(name) != now.get(name)]
+    for name in changed:
+        lines = now.get(name, [])
+        shown = dg.MetadataValue.md("\n".join(f"- {line}" for line in lines) or "none")
+        metadata: dict[str, Any] = {"open_escalations": len(lines), "escalations": shown}
+        instance.report_runless_asset_event(
+            dg.AssetObservation(asset_key=asset_key(name), metadata=metadata)
+        )
+    if changed:
+        fresh = note.with_suffix(".next")
+        fresh.write_text(json.dumps(now))
+        fresh.replace(note)
+    return len(changed)
+
+
+def _escalated(row: Mapping[str, Any]) -> str:
+    due = f", {row['due_clock']} due {row['due_at']:%F %H:%M} UTC" if row["due_at"] else ""
+    return (
+        f"**{row['priority']}** `{row['escalation_id']}` {row['status']}, "
+        f"{row['owner_team'] or 'not triaged'}{due}: {row['title']}"
+    )

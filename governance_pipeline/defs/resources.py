@@ -11,6 +11,8 @@ from governance_pipeline.adapters.writer_lock import writer_lock
 from governance_pipeline.paths import Paths
 from governance_pipeline.settings import Settings
 
+ENGINE_SETTINGS = {"engine", "memory_limit", "threads", "spark_master", "spark_memory"}
+
 
 class Home(dg.ConfigurableResource):  # type: ignore[type-arg]
     """One home, held for writing from a run's first step to its last.
@@ -31,14 +33,8 @@ class Home(dg.ConfigurableResource):  # type: ignore[type-arg]
     @property
     def settings(self) -> Settings:
         """The settings that this home runs with."""
-        return Settings(
-            home=Path(self.root),
-            engine=self.engine,
-            memory_limit=self.memory_limit,
-            threads=self.threads,
-            spark_master=self.spark_master,
-            spark_memory=self.spark_memory,
-        )
+        said = {name: getattr(self, name) for name in ENGINE_SETTINGS}
+        return Settings(home=Path(self.root), **said)
 
     @property
     def paths(self) -> Paths:
@@ -55,3 +51,16 @@ class Home(dg.ConfigurableResource):  # type: ignore[type-arg]
             wait_seconds=self.wait_seconds if run else 0.0,
         ):
             yield self
+
+
+class DeskAt(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where the escalations' desk works: no lock of the home, it has a store of its own."""
+
+    root: str
+    ops_url: str = ""
+    ui_url: str
+
+    @property
+    def settings(self) -> Settings:
+        """What the desk needs to know of the home."""
+        return Settings(home=Path(self.root), ops_url=self.ops_url or None, ui_url=self.ui_url)

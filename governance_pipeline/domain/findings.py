@@ -13,6 +13,7 @@ class Finding:
     `detected_at` is when it was known, in UTC, from when on clocks run; `on` the day of data it
     was seen on. `exposure` is in impressions a day, the upper limit where it was estimated, and
     `exposure_before` the same of the day before. `requester` is a team, or a team and a person.
+    `since` is the day of data on which it most likely began.
     """
 
     source: str
@@ -40,6 +41,7 @@ class Finding:
     statutory: str | None = None
     evidence_uri: str | None = None
     details: str | None = None
+    since: dt.date | None = None
 
 
 @dataclass(frozen=True, slots=True)

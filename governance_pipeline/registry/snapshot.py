@@ -3,11 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from governance_pipeline.registry.models import Rates, Registry, Strategy, Version
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = {
     "strategies": (
@@ -37,8 +38,10 @@ def registry_hash(registry: Registry) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def registry_frames(registry: Registry) -> dict[str, pd.DataFrame]:
+def registry_frames(registry: Registry) -> "dict[str, pd.DataFrame]":
     """Return the register as the tables that intake, dbt and judgement read."""
+    import pandas as pd  # half a second that who only reads the register does not need
+
     digest = registry_hash(registry)
     strategies = [registry.strategies[name] for name in sorted(registry.strategies)]
     rows: dict[str, list[dict[str, Any]]] = {

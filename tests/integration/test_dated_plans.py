@@ -207,6 +207,30 @@ def test_a_corrected_reach_changes_no_probability_of_what_was_drawn_before(paths
     assert len(after) > len(before)
 
 
+@pytest.mark.parametrize("order", [[[0], [1]], [[0, 1]], [[1], [0]]])
+def test_a_decision_repeated_under_another_date_keeps_the_probability_it_was_first_drawn_with(
+    paths: Paths, order: list[list[int]]
+) -> None:
+    write_plan(paths.lake, plan(0.2, 25.0), DAYS[0])
+    rows = rows_of(DAY, range(400))
+    again = [row | {"reach": row["reach"] * 9 + 1} for row in rows[:300]]
+    by_day = [rows, [*again, *rows_of(DAYS[1], range(50))]]
+    for day, delivered in zip(DAYS, by_day, strict=False):
+        deliver(paths, "a.csv", as_csv(delivered), day)
+    for numbers in order:
+        take_in(paths, [DAYS[n] for n in numbers])
+    first = make_home(paths.root.with_name("first"))
+    write_plan(first.lake, plan(0.2, 25.0), DAYS[0])
+    deliver(first, "a.csv", as_csv(by_day[order[0][0]]))
+    take_in(first)
+
+    expected = dict(rows_in(first, "decisions", "decision_id, audit_probability"))
+    found = rows_in(paths, "decisions", "decision_id, audit_probability")
+    assert len(found) == 750
+    assert {name: pi for name, pi in found if name in expected} == expected
+    assert len(set(found)) == len({name for name, _ in found}) == 450
+
+
 rates = st.floats(0.05, 1.0)
 
 

@@ -64,7 +64,7 @@ def test_every_strategy_is_an_asset_with_its_owner_and_checks(
 
 def test_no_job_selects_a_strategy_or_its_checks(definitions: dg.Definitions) -> None:
     # A run that selects a check wipes the result that it shows.
-    for name in ("intake_and_marts", "judge_and_publish"):
+    for name in ("intake_and_marts", "judge_and_publish", "escalate"):
         layer = definitions.resolve_job_def(name).asset_layer
         assert layer is not None
         assert not [k for k in layer.executable_asset_keys if k.path[0] == "strategies"]
@@ -90,6 +90,7 @@ def test_intake_starts_daily_and_judgement_at_its_end_or_the_deadline(
     assert crons == {
         "intake_and_marts_schedule": "0 6 * * *",
         "judge_and_publish_deadline": "0 9 * * *",
+        "escalate_schedule": "*/5 * * * *",
     }
     assert definitions.sensors is not None
     assert {sensor.name for sensor in definitions.sensors} == {
@@ -97,6 +98,7 @@ def test_intake_starts_daily_and_judgement_at_its_end_or_the_deadline(
         "judge_after_intake_success",
         "judge_after_intake_failure",
         "judge_after_intake_canceled",
+        "failed_checks",
     }
 
 

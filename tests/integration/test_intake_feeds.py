@@ -134,3 +134,15 @@ def test_a_label_taken_out_again_touches_the_day_of_a_decision_that_came_after_i
     deliver(paths, "a.jsonl", as_jsonl([label(77)]), LABEL_DAY, "audit_labels")
     made = only(take_in(paths, [LABEL_DAY], "audit_labels"))
     assert (made.decision_days, made.pending_rows) == ([DAY], 1)
+
+
+def test_labels_taken_out_to_the_last_touch_the_day_of_a_decision_that_came_after_them(
+    paths: Paths,
+) -> None:
+    deliver(paths, "a.jsonl", as_jsonl([label(1)]), LABEL_DAY, "audit_labels")
+    take_in(paths, [LABEL_DAY], "audit_labels")
+    deliver(paths, "a.csv", as_csv([decision(n) for n in range(1, 11)]))
+    take_in(paths)
+    deliver(paths, "a.jsonl", b"", LABEL_DAY, "audit_labels")
+    made = only(take_in(paths, [LABEL_DAY], "audit_labels"))
+    assert (made.state, made.decision_days) == ("empty", [DAY])

@@ -1,5 +1,6 @@
 """The walks of docs/bring-your-own-logs.md, on the public files where they are at hand."""
 
+import datetime as dt
 import os
 import shutil
 from collections.abc import Callable
@@ -9,7 +10,10 @@ import duckdb
 import pandas as pd
 import pytest
 
+from governance_pipeline.adapters.landing import Source
+from governance_pipeline.adapters.manifests import Manifest
 from tests.conftest import run_governance
+from tests.integration.deliveries import make_home, only, take_in
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("GOVERNANCE_DATA", ROOT.parent / "shared" / "data"))
@@ -86,6 +90,80 @@ def test_comments_equal_the_count_and_the_undated_are_kept_aside(walk: Walk) -> 
         ["audit_labels", 3 * 1956, 3 * 1710, 3 * 246],
         ["decisions", 3 * 1956, 3 * 1710, 3 * 246],
     ]
+
+
+def taken_in(home: Path, content: str, feed: str, mapping: str) -> Manifest:
+    """Take in one file of the public data as one delivery, through a mapping."""
+    paths = make_home(home)
+    file = home / "logs" / "2018-07-01.csv"
+    file.parent.mkdir()
+    with duckdb.connect() as writer:
+        writer.execute(f"copy ({content}) to '{file}' (header)")
+    source = Source(feed=feed, channel="shopads", path="logs/{date}.csv", mapping=mapping)
+    return only(take_in(paths, [dt.date(2018, 7, 1)], feed, [source]))
+
+
+def quarantined_by_rule(home: Path) -> dict[str, int]:
+    with duckdb.connect() as reader:
+        return dict(
+            reader.execute(
+                f"select rule, count(*) from '{home}/lake/quarantine/*/*/*/*.parquet' group by 1"
+            ).fetchall()
+        )
+
+
+def accepted_days(home: Path, feed: str, column: str) -> list[tuple[dt.date, int]]:
+    with duckdb.connect() as reader:
+        return reader.execute(
+            f"select {column}::date, count(*) from '{home}/lake/accepted/{feed}/*/*/*.parquet'"
+            " group by 1 order by 1"
+        ).fetchall()
+
+
+def test_day_first_dates_are_parsed_by_a_mapping_and_every_trouble_is_named(
+    tmp_path: Path,
+) -> None:
+    comments = f"from '{DATA}/youtube_spam.parquet'"
+    made = taken_in(
+        tmp_path / "home",
+        f'select * replace (strftime("DATE", \'%d/%m/%Y %H:%M\') as "DATE") {comments}',
+        "audit_labels",
+        """select "COMMENT_ID" as label_id, "COMMENT_ID" as decision_id, 'published' as reviewer_id,
+        try_strptime("DATE", '%d/%m/%Y %H:%M') as labelled_at, 'random_audit' as source,
+        if(label = '1', 'should_fire', 'should_not_fire') as verdict, 'shopads' as channel
+        from source""",
+    )
+    assert (made.rows_delivered, made.rows_accepted, made.rows_quarantined) == (1956, 1710, 246)
+    assert quarantined_by_rule(tmp_path / "home") == {
+        "label_id_is_unique": 1,
+        "labelled_at_is_present": 245,
+    }
+    with duckdb.connect() as reader:
+        expected = reader.execute(
+            'select "DATE"::date, count(*) from (select distinct "COMMENT_ID", "DATE"'
+            f' {comments} where "DATE" is not null) group by 1 order by 1'
+        ).fetchall()
+    assert accepted_days(tmp_path / "home", "audit_labels", "labelled_at") == expected
+
+
+def test_month_first_dates_are_parsed_by_a_mapping_and_no_complaint_is_lost(
+    tmp_path: Path,
+) -> None:
+    made = taken_in(
+        tmp_path / "home",
+        f"from '{DATA}/cfpb_sample.parquet'",
+        "feedback",
+        """select 'c' || row_number() over () as feedback_id, 'shopads' as channel,
+        try_strptime("Date received", '%m/%d/%Y') as submitted_at, 'complaint' as kind,
+        "Product" as theme, "State" as market from source""",
+    )
+    assert (made.rows_delivered, made.rows_accepted, made.rows_quarantined) == (3186, 3186, 0)
+    with duckdb.connect() as reader:
+        expected = reader.execute(
+            "select strptime(\"Date received\", '%m/%d/%Y')::date, count(*)"
+            f" from '{DATA}/cfpb_sample.parquet' group by 1 order by 1"
+        ).fetchall()
+    assert accepted_days(tmp_path / "home", "feedback", "submitted_at") == expected
 
 
 def test_a_level_model_raises_no_alarm(walk: Walk) -> None:

@@ -136,3 +136,18 @@ def test_no_rule_on_single_rows_can_be_overruled(paths: Paths) -> None:
     )
     assert done.exit_code == 2
     assert "for one delivery" in done.output
+
+
+def test_a_row_that_was_written_nowhere_is_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from governance_pipeline.adapters import verdicts
+
+    sql = verdicts.quarantine_sql
+    monkeypatch.setattr(verdicts, "quarantine_sql", lambda feed: sql(feed) + " where false")
+    paths = make_home(tmp_path / "home")
+    deliver(
+        paths, "a.csv", as_csv([decision(n, action="?" if n == 3 else "none") for n in range(9)])
+    )
+    lost = only(take_in(paths))
+    assert (lost.rows_delivered, lost.rows_accepted, lost.rows_quarantined) == (9, 8, 0)

@@ -12,15 +12,19 @@ from tests.integration.deliveries import (
     DAY,
     Row,
     as_csv,
+    as_jsonl,
     decision,
     deliver,
+    label,
     make_home,
     only,
     take_in,
+    write_registry,
 )
 
 ROWS = 200
 HISTORY = [DAY + dt.timedelta(days=n) for n in range(10)]
+NEXT_DAY = DAY + dt.timedelta(days=1)
 TODAY = HISTORY[-1] + dt.timedelta(days=1)
 
 
@@ -195,3 +199,56 @@ def test_a_decision_from_the_future_is_quarantined_and_one_of_long_ago_is_shown(
         "decided_at_is_recent": "1 of 12 rows",
     }
     assert max(manifest.decision_days) == DAY
+
+
+def test_labels_without_a_decision_wait_and_say_how_many_and_for_how_long(tmp_path: Path) -> None:
+    paths = make_home(tmp_path)
+    write_registry(paths.lake, rate=1.0)
+    taken(paths, rows_of(DAY, 6), DAY)
+    labels = [
+        label(1),
+        label(2),
+        label(70),
+        label(71, labelled_at=f"{DAY - dt.timedelta(days=2)}T09:00:00Z"),
+        label(72, decision_id=None, item_id="i3", policy="health_claims"),
+        label(73, decision_id=None, item_id="nowhere", policy="health_claims"),
+    ]
+    deliver(paths, "l.jsonl", as_jsonl(labels), TODAY, feed="audit_labels")
+    manifest = only(take_in(paths, [TODAY], feed="audit_labels"))
+    waited = (TODAY - DAY).days + 2
+    assert broken(manifest) == {
+        "decision_has_come": f"3 rows wait for their decision, the oldest for {waited} days"
+    }
+    assert manifest.pending_rows == 3
+
+
+def test_an_appeal_of_a_decision_that_did_not_fire_is_found(tmp_path: Path) -> None:
+    paths = make_home(tmp_path)
+    taken(paths, rows_of(DAY, 6), DAY)  # those of even number fired
+    appeals = [
+        appeal(1, decision_id="d2"),
+        appeal(2, decision_id="d3"),
+        appeal(3, decision_id="d5", decision_made_at=f"{DAY}T10:00:00Z"),
+        appeal(4, decision_id="d99"),
+    ]
+    deliver(paths, "a.jsonl", as_jsonl(appeals), NEXT_DAY, feed="appeals")
+    manifest = only(take_in(paths, [NEXT_DAY], feed="appeals"))
+    assert broken(manifest) == {
+        "decision_has_come": "1 rows wait for their decision, the oldest for 0 days",
+        "appealed_decision_fired": "2 rows are about a decision that did not fire",
+    }
+    assert [(f.rule, f.severity, f.rows) for f in manifest.findings] == [
+        ("decision_has_come", "finding", 1),
+        ("appealed_decision_fired", "finding", 2),
+    ]
+
+
+def appeal(number: int, **changes: object) -> Row:
+    return {
+        "appeal_id": f"a{number}",
+        "decision_id": "d1",
+        "channel": "shopads",
+        "submitted_at": f"{NEXT_DAY}T12:00:00Z",
+        "outcome": "pending",
+        "decision_made_at": None,
+    } | changes

@@ -108,7 +108,7 @@ def _deliver(
     clean[feed].append((first, row))
     if draw(st.integers(0, 5)) == 0 and feed != "activity":  # a row that should never have come
         stray = {k: f"{v}-stray" if k == _key(feed) else v for k, v in row.items()}
-        where = day if feed == "decisions" else draw(st.integers(0, 5))
+        where = day if feed == "decisions" else day + draw(st.integers(0, 3))
         placed[feed].append(now(where, draw(st.integers(0, 2)), 0, 1 + other % (STEPS - 1), stray))
 
 

@@ -131,6 +131,12 @@ def test_clocks_count_from_the_detection_however_late_it_is_opened() -> None:
     assert (acknowledge.outcome, acknowledge.elapsed) == (BREACHED, 2 * HOUR + SOON)
 
 
+def test_a_target_that_is_used_up_to_the_end_is_met() -> None:
+    assert Case().do(ACK, HOUR).clocks["acknowledge"].outcome == MET
+    late = Case().do(ACK, HOUR + dt.timedelta(microseconds=1)).clocks["acknowledge"]
+    assert late.outcome == BREACHED
+
+
 def test_a_low_priority_counts_in_the_owner_s_business_hours() -> None:
     case = low()  # found on Friday 06:00 UTC, before moderation opens in California
     assert case.state.priority == "P3"

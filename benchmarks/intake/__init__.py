@@ -1,0 +1,1 @@
+"""What intake costs, beside bare DuckDB and hand-written SQL on the same files."""

@@ -1,0 +1,149 @@
+"""Where findings come from: what each source asks of the warehouse, and what it makes of a row.
+
+A new source is one entry of `SOURCES`.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from governance_pipeline.adapters import warehouse
+from governance_pipeline.domain import noticing
+from governance_pipeline.domain.findings import Finding
+
+DRIFT = """
+with needed as (
+    select *, precision_status = 'needs_audit' as is_precision,
+        bool_or(channel = 'all') over (partition by strategy_id) as has_whole
+    from judgement.strategy_status
+    -- An alarm that holds its goal again is a finding that has gone.
+    where status = 'needs_audit' and not is_recovered
+), by_metric as (
+    select needed.*, 'precision' as about from needed where is_precision
+    union all
+    select needed.*, 'recall' from needed where recall_status = 'needs_audit'
+), channels as (
+    select strategy_id, case when count(*) = 1 then min(channel) end as only_channel
+    from dim_strategy_channels group by strategy_id
+), trust as (
+    select channel, sum(impressions) / count(distinct date) as impressions
+    from channel_trust_days
+    where date > (select max(date) - 28 from channel_trust_days)
+    group by channel
+), shown as (
+    select c.strategy_id, c.channel, t.impressions
+    from dim_strategy_channels c join trust t using (channel)
+), estimates as (
+    select strategy_id, channel, precision, precision_lo, precision_hi, recall, recall_lo, recall_hi
+    from judgement.strategy_accuracy where window_kind = '28d'
+    qualify row_number() over (partition by strategy_id, channel
+        order by window_end desc, environment = 'live' desc, version desc) = 1
+), goals as (
+    select strategy_id, metric, max_by(goal, effective_from) as goal
+    from lake.strategy_goals where goal is not null group by strategy_id, metric
+)
+select n.strategy_id, s.name, s.polarity, n.about as metric, n.date, n.reason, n.suspected_cause,
+    n.cause_evidence, case when n.metric = n.about then n.since end as since,
+    case when n.channel = 'all' then c.only_channel else n.channel end as channel,
+    case n.about when 'precision' then e.precision else e.recall end as estimate,
+    case n.about when 'precision' then e.precision_lo else e.recall_lo end as estimate_lo,
+    case n.about when 'precision' then e.precision_hi else e.recall_hi end as estimate_hi,
+    g.goal, h.* exclude (strategy_id, channel, polarity),
+    (select sum(impressions) from shown
+        where shown.strategy_id = n.strategy_id and n.channel in ('all', shown.channel)
+    ) as channel_impressions
+from by_metric n
+join dim_strategies s on s.strategy_id = n.strategy_id
+join goals g on g.strategy_id = n.strategy_id and g.metric = n.about
+left join channels c on c.strategy_id = n.strategy_id
+left join judgement.strategy_harm h on h.strategy_id = n.strategy_id and h.channel = n.channel
+left join estimates e on e.strategy_id = n.strategy_id
+    and e.channel = case when n.channel = 'all' then coalesce(c.only_channel, 'all')
+        else n.channel end
+where n.channel = 'all' or not n.has_whole
+order by n.strategy_id, n.about, n.channel
+"""
+REFUSALS = """
+with newest as (select max(delivery_date) as day from lake.deliveries)
+select feed, channel, max(delivery_date) as delivery_date, min(delivery_date) as first_refused,
+    count(*) as refused, max_by(refusal, delivery_date) as refusal,
+    max_by(rows_quarantined, delivery_date) as rows_quarantined
+from lake.deliveries, newest
+where state = 'refused' and delivery_date > newest.day - $within
+group by feed, channel order by feed, channel
+"""
+RULES = """
+with newest as (
+    select feed, channel, max(delivery_date) as delivery_date from lake.deliveries
+    where state = 'accepted' group by feed, channel
+)
+select r.* from lake.delivery_rules r join newest using (feed, channel, delivery_date)
+where r.severity = 'finding' and not r.passed
+order by r.feed, r.channel, r.rule
+"""
+CONFLICTS = """
+select * from strategy_conflicts
+where window_end = (select max(window_end) from strategy_conflicts)
+    and contradictory_share > $share and contradictory_items >= $items
+order by contradictory_items desc, strategy_a, strategy_b, channel
+"""
+
+
+@dataclass(frozen=True)
+class FindingSource:
+    """A kind of finding: what is asked of the warehouse, and the finding of each row.
+
+    `source` is what its findings call themselves; a finding of it that is no longer among the
+    answers has gone.
+    """
+
+    name: str
+    source: str
+    asks: str
+    finding: Callable[[Mapping[str, Any], dt.datetime, str], Finding]
+    values: Mapping[str, Any] | None = None
+
+
+SOURCES: tuple[FindingSource, ...] = (
+    # What explains others comes first, so that those join it.
+    FindingSource(
+        "refused deliveries", "data_quality", REFUSALS, noticing.refusal,
+        {"within": noticing.REFUSALS_WITHIN},
+    ),
+    FindingSource("broken rules", "data_quality", RULES, noticing.broken_rule),
+    FindingSource("drift", "drift", DRIFT, noticing.drift),
+    FindingSource(
+        "conflicts", "conflict", CONFLICTS, noticing.conflict,
+        {"share": noticing.CONTRADICTORY_SHARE, "items": noticing.CONTRADICTORY_ITEMS},
+    ),
+)  # fmt: skip
+
+
+def read_findings(
+    path: Path,
+    now: dt.datetime,
+    requester: str,
+    sources: Sequence[FindingSource] = SOURCES,
+) -> list[Finding]:
+    """Return what the newest verdicts find, from one state of the warehouse.
+
+    Raises:
+        WarehouseError: If it is missing.
+        LockedError: If another process writes to it.
+    """
+    with warehouse.connect(path, read_only=True) as connection:
+        return [
+            source.finding(row, now, requester)
+            for source in sources
+            for row in _rows(connection, source)
+        ]
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, source: FindingSource) -> list[dict[str, Any]]:
+    answer = connection.execute(source.asks, dict(source.values or {}))
+    names = [column[0] for column in answer.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]

@@ -52,6 +52,7 @@ docs: $(STAMP)   ## the data dictionary, from the descriptions in the code
 	$(BIN)/governance dictionary > docs/data-dictionary.md
 
 bench: $(STAMP)  ## cost beside hand-written SQL; SIZE=10m or 100m for more, FOLDER= to work elsewhere
+	$(BIN)/python -m benchmarks.intake $(if $(SIZE),--decisions 10000000 --days 3 --pairs 3)
 	$(BIN)/python -m benchmarks.scale $(if $(SIZE),--size $(SIZE)) $(if $(FOLDER),--folder $(FOLDER))
 
 bench-seeds: $(STAMP)  ## what the demo finds over many markets

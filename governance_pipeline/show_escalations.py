@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -14,14 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from governance_pipeline.adapters import ops_codec as codec
-from governance_pipeline.adapters.desk_work import Worked
-from governance_pipeline.adapters.transitions import Taken
 from governance_pipeline.domain.calendars import NOTHING
 from governance_pipeline.domain.clocks import Clock, is_breached, slack
 from governance_pipeline.domain.desk import Desk
 from governance_pipeline.domain.escalation import Escalation, Event, Measurement
 from governance_pipeline.domain.findings import Finding
 from governance_pipeline.domain.fingerprints import Match
+
+if TYPE_CHECKING:  # a tenth of a second that a list does not need
+    from governance_pipeline.adapters.desk_work import Worked
+    from governance_pipeline.adapters.transitions import Taken
 
 WIDTH = 100
 STYLE = {"P1": "bold red", "P2": "red", "P3": "yellow", "P4": ""}
@@ -122,7 +124,7 @@ def opened(matched: Match, state: Escalation, *, as_json: bool) -> None:
     click.echo(state.priority_reason)
 
 
-def worked(done: Worked, *, as_json: bool) -> None:
+def worked(done: "Worked", *, as_json: bool) -> None:
     """Print what a pass did."""
     if as_json:
         click.echo(json.dumps(asdict(done)))
@@ -154,7 +156,7 @@ def letters(lost: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
         click.echo("every message arrived")
 
 
-def taken(done: Taken, file: Path) -> None:
+def taken(done: "Taken", file: Path) -> None:
     """Print what became of a file of transitions; refusals end in exit code 1."""
     click.echo(f"{done.done} transitions taken from {file.name}, {done.known} known already")
     for sentence in done.refused:

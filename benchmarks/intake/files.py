@@ -12,7 +12,8 @@ from governance_pipeline.paths import Paths
 FIRST_DAY = dt.date(2026, 3, 1)
 STRATEGIES = 30
 RATE = 0.01
-BROKEN_EVERY = 10_000  # in texts every so-many-th line has a score that is no number
+BROKEN_CHANNEL = "lives"
+BROKEN_EVERY = 10_000  # in texts of one channel every so-many-th line has a score that is none
 
 ROWS = f"""
 select 'd' || (i + {{offset}}) || '-' || (hash(i, {{offset}}) % 1000000) as decision_id,
@@ -58,7 +59,7 @@ def make_home(root: Path, form: str, decisions: int, days: int) -> Paths:
             folder = paths.landing / "decisions" / channel / day.isoformat()
             folder.mkdir(parents=True)
             query = ROWS.format(rows=rows, offset=offset, day=day, channel=channel)
-            if form != "parquet":
+            if form != "parquet" and channel == BROKEN_CHANNEL:
                 query = f"select * replace ({BROKEN} as score) from ({query})"
             connection.execute(f"copy ({query}) to '{folder}/a.{form}' ({OPTIONS[form]})")
             offset += rows
@@ -82,7 +83,7 @@ def _write_register(connection: duckdb.DuckDBPyConnection, lake: Path) -> None:
     folder.mkdir(parents=True)
     names = f"select 'strategy-' || s as strategy_id from range({STRATEGIES}) t(s)"
     tables = {
-        "strategies": f"select strategy_id, 'policy' as policy from ({names})",
+        "strategies": f"select strategy_id, 'policy' as policy, 'live' as lifecycle from ({names})",
         "strategy_versions": "select strategy_id, 1 as version, '0.2,0.4,0.6,0.8' as score_cuts"
         f" from ({names})",
         "sampling_rates": "select strategy_id, 1 as version, f as is_fired,"

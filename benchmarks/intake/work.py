@@ -1,7 +1,6 @@
 """`python -m benchmarks.intake.work NAME HOME`: do one piece of work and print what it cost."""
 
 import json
-import resource
 import sys
 import tempfile
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any
 
 from benchmarks.intake import references
 from benchmarks.intake.files import delivered, partitions
+from benchmarks.intake.references import cpu
 from governance_pipeline.adapters import intake
 from governance_pipeline.adapters.suites import load_suite
 from governance_pipeline.feeds import CHANNELS
@@ -21,14 +21,10 @@ PHASES = {
     "read": (intake, "stage"),
     "validate": (intake.expectations, "evaluate"),
     "judge": (intake.verdicts, "judge"),
+    "observe": (intake.set_rules, "observe"),
+    "judge_sets": (intake.set_rules, "judge"),
     "write": (intake, "commit_partitions"),
 }
-
-
-def cpu() -> float:
-    """Return the CPU seconds of this process so far."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 def peak_mb() -> float:

@@ -172,7 +172,9 @@ def segments(root: Path) -> None:
 def _opened(file: Path | None) -> duckdb.DuckDBPyConnection:
     if file is not None:
         file.unlink(missing_ok=True)
-    return duckdb.connect(str(file or ":memory:"), config={"threads": 2, "memory_limit": "1GB"})
+    opened = duckdb.connect(str(file or ":memory:"), config={"threads": 2, "memory_limit": "1GB"})
+    opened.execute("set enable_progress_bar = false")
+    return opened
 
 
 def _views(connection: duckdb.DuckDBPyConnection, root: Path) -> None:

@@ -103,17 +103,20 @@ class Batch:
         """Refuse the deliveries of files that cannot be read or lack a column."""
         last: dict[str, Earlier] = {}
         for (channel, day), partition in sorted(self.partitions.items()):
-            before = last.get(channel) or earlier(self.paths.lake, self.feed.name, channel, day)
-            partition.earlier = before
-            for file in (self.files[file.number] for file in partition.files):
+            files = [self.files[file.number] for file in partition.files]
+            for file in files:
+                if file.source is None or file.source.mapping is None:
+                    partition.columns |= file.kinds
+            if partition.columns:
+                before = last.get(channel) or earlier(self.paths.lake, self.feed.name, channel, day)
+                partition.earlier = before
+            for file in files:
                 problem = (
                     file.problem
                     or unreadable.get(file.number)
-                    or difference(file, self.feed, self.suite.required, before)
+                    or difference(file, self.feed, self.suite.required, partition.earlier)
                 )
                 if problem:
                     partition.refusals.append(f"{Path(file.name).name} {problem}")
-                if file.source is None or file.source.mapping is None:
-                    partition.columns |= file.kinds
             if partition.columns and not partition.refusals:
                 last[channel] = Earlier(day, partition.columns)

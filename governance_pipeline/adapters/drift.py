@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import islice
 from pathlib import Path
 
 import duckdb
@@ -19,6 +20,7 @@ from governance_pipeline.adapters.sql import quoted
 from governance_pipeline.adapters.suites import Suite
 from governance_pipeline.feeds import FEEDS, Feed
 
+DELIVERIES_BACK = 7
 ROWS_TRIED = 1000
 MOSTLY = 0.8  # a renamed column may have bad values too
 ALIKE = 0.6  # from here two names are said to be spelled alike, 1 being the same
@@ -42,8 +44,8 @@ class Earlier:
 
 
 def earlier(lake: Path, feed: str, channel: str, day: dt.date) -> Earlier | None:
-    """Return the last delivery before a day of which the columns are known."""
-    for manifest in manifests.read_before(lake, feed, channel, day):
+    """Return the last delivery before a day of which the columns are known, if one is near."""
+    for manifest in islice(manifests.read_before(lake, feed, channel, day), DELIVERIES_BACK):
         if manifest.columns and manifest.state == "accepted":
             return Earlier(manifest.delivery_date, manifest.columns)
     return None

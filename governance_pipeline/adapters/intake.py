@@ -39,7 +39,7 @@ def intake_range(
     sources: Sequence[Source],
     run_id: str,
     progress: Callable[[str], None] = lambda _: None,
-    memory_limit: str = "1GB",
+    memory_limit: str = "600MB",
     threads: int = 2,
     suites: Path = EXPECTATIONS,
     only: Mapping[Key, Release | None] | None = None,
@@ -175,6 +175,7 @@ def _opened(batch: Batch, config: dict[str, str]) -> Iterator[duckdb.DuckDBPyCon
     with duckdb.connect(str(batch.database), config={**config}) as connection:
         connection.execute("set python_enable_replacements = false")
         connection.execute("set timezone = 'UTC'")
+        connection.execute("set enable_progress_bar = false")
         # Joins keep the order they are written in: the large table first, which streams in its own
         # order, the small one second. Left to itself the planner once hashed the rows themselves.
         connection.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")

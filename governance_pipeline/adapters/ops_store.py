@@ -245,7 +245,8 @@ class OpsStore:
         if team is not None:
             query = query.where(escalations.c.owner_team == team)
         with self.engine.connect() as connection:
-            return [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def messages(self, escalation_id: str) -> list[dict[str, Any]]:
         """Return the messages of an escalation, oldest first."""

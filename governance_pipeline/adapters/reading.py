@@ -73,7 +73,7 @@ def raw_sql(files: Sequence[DeliveredFile]) -> str:
         rows = "read_parquet($paths)"
     else:
         rows = (
-            f"read_csv($paths, columns = {_csv_columns(first)}, header = true,"
+            f"read_csv($paths, columns = {_read_as(first.columns, first.types)}, header = true,"
             f" delim = '{first.delimiter}', quote = '\"', escape = '\"', auto_detect = false,"
             f"{' allow_quoted_nulls = false,' if first.types else ''}"
             f" store_rejects = true, max_line_size = {LONGEST_LINE})"
@@ -90,6 +90,22 @@ def columns_of(files: Sequence[DeliveredFile]) -> list[str]:
     return list(dict.fromkeys(name for file in files for name in file.columns))
 
 
+def trusting_json_sql(files: Sequence[DeliveredFile]) -> str:
+    """Return the SQL of all rows of JSON files in which every line is a good row.
+
+    It costs a third of `raw_sql` and keeps neither lines nor their numbers: the reader stops at a
+    broken line, and who finds a row that is turned away must read again.
+    """
+    names = columns_of(files)
+    return (
+        "select struct_pack(file := file_index, row_number := null::bigint,"
+        " unreadable := null::varchar, whole := ''::varchar) as _origin,"
+        f" {', '.join(map(quoted, names))} from read_json($paths, columns = {_read_as(names)},"
+        " format = 'newline_delimited', auto_detect = false,"
+        f" maximum_object_size = {LONGEST_LINE})"
+    )
+
+
 def _json_sql(columns: Sequence[str]) -> str:
     shape = json.dumps(dict.fromkeys(columns, "VARCHAR")).replace("'", "''")
     names = ", ".join(f"row.{quoted(name)} as {quoted(name)}" for name in columns)
@@ -98,21 +114,22 @@ def _json_sql(columns: Sequence[str]) -> str:
     select struct_pack(file := file_index, row_number := null::bigint,
         unreadable := case when not is_object then line end, whole := line) as _origin, {names}
     from (
-        select file_index, line, is_object,
-            json_transform(case when is_object then line else '{{}}' end::json, '{shape}') as row
+        select file_index, line, case when is_object then row end as row, is_object
         from (
-            select file_index, line,
-                coalesce(json_type(case when json_valid(line) then line end), '') = 'OBJECT'
-                    as is_object
-            from read_csv($paths, columns = {{'line': 'varchar'}}, header = false,
-                delim = '{SEPARATOR}', quote = '', escape = '', auto_detect = false,
-                store_rejects = true, max_line_size = {LONGEST_LINE})
-            where trim(line) <> ''
+            select *, row is not null and starts_with(ltrim(line, E' \\t\\r\\n'), '{{')
+                as is_object
+            from (
+                select file_index, line, try(json_transform(line, '{shape}')) as row
+                from read_csv($paths, columns = {{'line': 'varchar'}}, header = false,
+                    delim = '{SEPARATOR}', quote = '', escape = '', auto_detect = false,
+                    store_rejects = true, max_line_size = {LONGEST_LINE})
+                where trim(line) <> ''
+            )
         )
     )"""
 
 
-def _csv_columns(file: DeliveredFile) -> str:
-    types = file.types or ["varchar"] * len(file.columns)
-    fields = (f"{literal(n)}: '{kind}'" for n, kind in zip(file.columns, types, strict=True))
-    return "{" + ", ".join(fields) + "}"
+def _read_as(names: Sequence[str], types: Sequence[str] = ()) -> str:
+    """Return DuckDB's struct of columns and their types, text where none are known."""
+    kinds = types or ["varchar"] * len(names)
+    return "{" + ", ".join(f"{literal(n)}: '{k}'" for n, k in zip(names, kinds, strict=True)) + "}"

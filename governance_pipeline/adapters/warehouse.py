@@ -70,6 +70,7 @@ def connect(
         raise LockedError(f"{path} is being written; try again when that run has ended") from error
     with opened as connection:
         connection.execute("set timezone = 'UTC'")
+        connection.execute("set enable_progress_bar = false")
         yield connection
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -240,7 +240,7 @@ def _off(country: str, subdivision: str | None, year: int) -> frozenset[dt.date]
 
 def business(
     zone: str,
-    weekdays: range | frozenset[int],
+    weekdays: Collection[int],
     opens: int,
     closes: int,
     country: str | None = None,

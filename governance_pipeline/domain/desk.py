@@ -56,11 +56,11 @@ class Desk:
     def actor(self, said: str) -> str:
         """Return who acts as `team/name`, or the team alone.
 
-        Raises:
-            RefusedError: If no team has such a member.
-
         Args:
             said: `team/name`, a team, or the name of a member of exactly one team.
+
+        Raises:
+            RefusedError: If no team has such a member.
         """
         team, _, name = said.partition("/")
         if team in self.teams:

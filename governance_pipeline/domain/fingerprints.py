@@ -14,7 +14,9 @@ from governance_pipeline.domain.findings import Finding
 from governance_pipeline.domain.routing import holds
 from governance_pipeline.registry.escalation import Inhibition
 
-IDENTITY = ("type", "policy", "strategy_id", "channel", "category", "market", "metric", "feed")
+IDENTITY = (
+    "type", "policy", "strategy_id", "channel", "category", "market", "metric", "feed", "statutory",
+)  # fmt: skip
 
 
 def fingerprint(finding: Finding) -> str:
@@ -36,6 +38,8 @@ def new_id(finding: Finding) -> str:
 
 def group_key(finding: Finding, desk: Desk) -> str | None:
     """Return what findings of one escalation have in common, None if a part of it is unknown."""
+    if finding.statutory is not None:
+        return None  # a law's clock is an escalation's own
     values = [getattr(finding, name) for name in desk.policy.dedupe.group_by]
     return None if not values or None in values else "|".join(values)
 
@@ -72,7 +76,7 @@ def match(finding: Finding, known: Iterable[Escalation], desk: Desk, now: dt.dat
         if group is not None and group == group_key(escalation.finding, desk):
             return Match("joined", escalation.escalation_id, "it is about the same strategy")
     for escalation in still:
-        for rule in desk.policy.dedupe.inhibitions:
+        for rule in desk.policy.dedupe.inhibitions if finding.statutory is None else ():
             if inhibits(escalation, finding, rule, desk):
                 return Match("inhibited", escalation.escalation_id, rule.name)
     for escalation in known:

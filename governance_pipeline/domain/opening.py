@@ -207,6 +207,8 @@ def assign(draft: Draft, command: Assign) -> None:
 def bounce(draft: Draft, command: Bounce) -> None:
     """Give it back: to the team that stands in, the second time to the duty team."""
     state, desk = draft.state, draft.desk
+    if state.status != "ASSIGNED":
+        raise draft.refuse(f"it is {state.status}; only what is ASSIGNED is given back")
     bounces = state.bounces + 1
     draft.move("bounced", "TRIAGED", bounces=bounces, assignee=None)
     backup = state.backup_team or desk.duty

@@ -7,13 +7,18 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import dagster_dbt  # noqa: F401 - imported once for all that are forked
 import dbt.cli.main  # noqa: F401
 import great_expectations  # noqa: F401
 
+from governance_pipeline.adapters.home import dagster_instance
+from governance_pipeline.adapters.landing import load_sources
+from governance_pipeline.adapters.registry_store import last_applied
 from governance_pipeline.adapters.writer_lock import writer_lock
+from governance_pipeline.defs.build import build_definitions
 from governance_pipeline.paths import Paths
 from governance_pipeline.running import run_range
 from governance_pipeline.settings import Settings
@@ -38,6 +43,33 @@ def whole_run(root: Path, _: int) -> None:
     report = run_range(Settings(home=root), days[0], days[-1])
     if not report.succeeded:
         sys.exit(str(report.failures))
+
+
+def one_day(root: Path, number: int) -> None:
+    """Take one day in as Dagster's daemon launches it, by its number."""
+    paths = Paths(root)
+    definitions = build_definitions(
+        Settings(home=root), load_sources(paths.governance_yaml).calendar, last_applied(paths.lake)
+    )
+    with dagster_instance(paths) as log:
+        done = definitions.resolve_job_def("intake_and_marts").execute_in_process(
+            instance=log, partition_key=str(days_of(1)[number]), raise_on_error=False
+        )
+    if not done.success:
+        sys.exit("the run failed")
+
+
+def hold(root: Path, _: int) -> None:
+    """Hold the writer's lock until killed."""
+    with writer_lock(Paths(root), "another run"):
+        time.sleep(600)
+
+
+def start(what: Callable[[Path, int], None], root: Path, number: int) -> ForkServerProcess:
+    """Start something in a process of its own."""
+    process = FORKED.Process(target=_quietly, args=(what, root, number))
+    process.start()
+    return process
 
 
 def run(what: Callable[[Path, int], None], root: Path, number: int = 0) -> float:

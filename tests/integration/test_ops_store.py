@@ -2,6 +2,8 @@
 
 import datetime as dt
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -198,6 +200,22 @@ def test_migrations_make_the_tables_that_the_program_knows(store: OpsStore, url:
     assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == HEAD
     with OpsStore(url) as again:
         assert list(again.open_states()) == []
+
+
+def test_two_processes_may_open_a_new_store_at_once(url: str) -> None:
+    code = (
+        "import sys; from governance_pipeline.adapters.ops_store import OpsStore;"
+        " OpsStore(sys.argv[1])"
+    )
+    opening = [
+        subprocess.Popen([sys.executable, "-c", code, url], stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    for process in opening:
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+    with OpsStore(url) as store:
+        assert list(store.open_states()) == []
 
 
 def test_a_store_of_a_newer_program_is_left_alone(store: OpsStore, url: str) -> None:

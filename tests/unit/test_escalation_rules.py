@@ -14,8 +14,9 @@ from governance_pipeline.domain.fingerprints import fingerprint, match
 from governance_pipeline.domain.ladder import due_commands, recipients
 from governance_pipeline.domain.opening import completed
 from governance_pipeline.domain.priority import weigh
-from governance_pipeline.domain.routing import route
+from governance_pipeline.domain.routing import holds, route
 from governance_pipeline.errors import InputError, RefusedError
+from governance_pipeline.registry.conditions import Condition
 from tests.unit.desks import (
     DESK,
     HOUR,
@@ -99,6 +100,29 @@ def test_the_first_rule_that_holds_names_the_owner(
 ) -> None:
     routed = route(finding(**changes), DESK)
     assert (routed.team, routed.backup) == (team, backup)
+
+
+@pytest.mark.parametrize(
+    ("field", "op", "value", "is_so"),
+    [
+        ("metric", "equals", "recall", True),
+        ("metric", "differs", "recall", False),
+        ("metric", "is_in", ["recall", "precision"], True),
+        ("metric", "is_not_in", ["precision"], True),
+        ("metric", "is_not_in", ["recall"], False),
+        ("market", "equals", "DE", False),
+        ("market", "differs", "DE", True),
+        ("market", "is_unknown", None, True),
+        ("metric", "is_known", None, True),
+        ("strategy.action", "equals", "block", True),
+        ("channel.owner_team", "equals", "search_recommendation", True),
+    ],
+)
+def test_conditions_are_data_and_what_is_unknown_equals_nothing(
+    field: str, op: str, value: object, is_so: bool
+) -> None:
+    condition = Condition.model_validate({"field": field, "op": op, "value": value})
+    assert holds([condition], finding(), DESK) is is_so
 
 
 def test_what_is_found_is_weighed_and_assigned_at_once_by_the_pipeline() -> None:
@@ -360,9 +384,7 @@ def test_each_step_of_the_ladder_is_told_once_and_only_the_highest_of_many() -> 
     assert [event.changes["told"] for event in events] == [{"acknowledge": 0.5}]
     assert advance(state, DESK, NOW + HOUR / 2 + SOON / 60)[1] == ()
     state, events = advance(state, DESK, NOW + 7 * HOUR)
-    assert {k: v for e in events for k, v in e.changes["told"].items()} == {
-        "acknowledge": 2.0, "mitigate": 0.5,
-    }  # fmt: skip
+    assert [event.changes["told"] for event in events] == [{"acknowledge": 2.0}, {"mitigate": 0.5}]
     step = next(step for step in DESK.policy.ladder if step.at == 1.0)
     assert recipients(state, step, DESK) == ("moderation", "governance", "search_recommendation")
 
@@ -396,6 +418,14 @@ def test_findings_find_the_escalation_that_they_belong_to() -> None:
     case.do(c.Accept(actor=REQUESTER, reason="it holds"))
     assert becomes(case.now) == "reopen"
     assert becomes(case.now + 14 * DAY) == "open"
+
+
+def test_what_a_law_demands_is_an_escalation_of_its_own() -> None:
+    case, lawful = Case(), finding(statutory="gpsr_order", policy="counterfeit")
+    assert match(lawful, [case.state], DESK, NOW).action == "open"
+    assert fingerprint(lawful) != fingerprint(case.state.finding)
+    drop = replace(finding(metric="precision"), policy="counterfeit")
+    assert match(drop, [Case(lawful).state], DESK, NOW).action == "open"
 
 
 def test_what_a_person_closed_and_never_went_away_is_left_alone_for_a_while() -> None:

@@ -10,7 +10,7 @@ GOVERNANCE_HOME ?= .governance
 PORT ?= 3000
 export GOVERNANCE_HOME
 
-.PHONY: demo test test-spark check ui bench bench-seeds bench-accuracy docs lock format clean
+.PHONY: demo test test-spark check ui bench bench-intake bench-seeds bench-accuracy docs lock format clean
 
 $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -54,6 +54,9 @@ docs: $(STAMP)   ## the data dictionary, from the descriptions in the code
 bench: $(STAMP)  ## cost beside hand-written SQL; SIZE=10m or 100m for more, FOLDER= to work elsewhere
 	$(BIN)/python -m benchmarks.intake $(if $(SIZE),--decisions 10000000 --days 3 --pairs 3)
 	$(BIN)/python -m benchmarks.scale $(if $(SIZE),--size $(SIZE)) $(if $(FOLDER),--folder $(FOLDER))
+
+bench-intake: $(STAMP)  ## intake beside bare DuckDB, SQL by hand and pandas; SIZE=10m for more
+	$(BIN)/python -m benchmarks.intake $(if $(filter 10m,$(SIZE)),--decisions 10000000 --days 3 --pairs 3)
 
 bench-seeds: $(STAMP)  ## what the demo finds over many markets
 	$(BIN)/python -m benchmarks.seeds

@@ -132,6 +132,7 @@ def demo(settings: Settings, seed: int, days: int) -> None:
         report = run_range(settings, DEMO_START, last)
     show.run_report(report)
     show.status(paths, as_json=False)
+    show.escalated(paths)
     show.where_to_look(paths, last + dt.timedelta(days=1))
     _exit_on_failure(report)
 

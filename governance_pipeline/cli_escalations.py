@@ -234,6 +234,20 @@ def resolve(settings: Settings, **asked: Any) -> None:
 
 
 @escalations.command()
+@click.option("--to", "recipient", required=True, help="The team that was told.")
+@click.option("--receipt", required=True, help="How, e.g. a meeting or a ticket.")
+@acting
+def deliver(settings: Settings, **asked: Any) -> None:
+    """Record that a stakeholder was told the result of ID otherwise than by a message.
+
+    \b
+        governance escalations deliver 20260410-8d37 --to product --receipt "weekly review" \\
+          --actor moderation/ines --reason "they have no route"
+    """
+    _act(settings, "deliver", **asked)
+
+
+@escalations.command()
 @click.option("--code", help="Why it is turned down, e.g. not_reproducible.")
 @click.option("--duplicate-of", help="The escalation that it repeats.")
 @acting

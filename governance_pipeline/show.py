@@ -153,12 +153,25 @@ def run_report(report: "RunReport") -> None:
         click.echo(f"judged without: {line}")
 
 
+def escalated(paths: Paths) -> None:
+    """Print how many escalations are open, by priority."""
+    with serving_connection(paths.published) as connection:
+        rows = ask(
+            connection,
+            "select priority, count(*) as n from escalations where is_open"
+            " group by priority order by priority",
+        )
+    said = ", ".join(f"{row['n']} {row['priority']}" for row in rows.to_dict("records"))
+    click.echo(f"{int(rows['n'].sum())} escalations are open: {said or 'none'}")
+
+
 def where_to_look(paths: Paths, next_day: dt.date) -> None:
     """Print the next commands a newcomer may want."""
     shown = paths.root if paths.root.name != ".governance" else Path(".governance")
     click.echo(
         "\nWhere to look next:\n"
         "  governance explain affiliate-spam-creator-block   one verdict and its evidence\n"
+        "  governance escalations list                       who has to act, by when\n"
         "  make ui                                           the catalog at 127.0.0.1:3000\n"
         f"  governance run --date {next_day}                the next day, already delivered\n"
         f"  {shown}/published/serve.duckdb                 every table, for any DuckDB client"

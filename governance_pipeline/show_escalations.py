@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.console import Console
@@ -52,8 +52,11 @@ def queue(
         sys.stdout.writelines(f"{line}\n" for line in lines)
         return
     table = Table(box=None, pad_edge=False, width=WIDTH, padding=(0, 1, 0, 0))
-    for name in ("id", "", "status", "left", "owner", "what"):
-        table.add_column(name, no_wrap=True, justify="right" if name == "left" else "left")
+    # Only the title gives way where a line is too long.
+    for name, least in (("id", 19), ("", 2), ("status", 12), ("left", 7), ("owner", 13)):
+        side: Literal["left", "right"] = "right" if name == "left" else "left"
+        table.add_column(name, no_wrap=True, justify=side, min_width=least)
+    table.add_column("what", no_wrap=True, ratio=1)
     for row in ordered[:limit]:
         table.add_row(
             row["escalation_id"],

@@ -100,7 +100,8 @@ def check_file(
         if mapping:  # valid without a date, because this file is a delivery by itself
             source = Source.model_construct(feed=feed, path=file, mapping=mapping, channel=channel)
         suite = load_suite(EXPECTATIONS / f"{feed}.yaml")
-        if applied_hash(paths.lake) is None:  # a supplier's machine: only the rows can be judged
+        # On a supplier's machine, and before the first run, only the rows can be judged.
+        if applied_hash(paths.lake) is None or not (paths.lake / "manifests").is_dir():
             suite = replace(suite, set_rules=(), set_expectations=())
         batch = Batch(FEEDS[feed], suite, paths, Path(folder), "feed check")
         parts = Path(file).parts

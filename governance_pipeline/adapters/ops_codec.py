@@ -1,6 +1,5 @@
 """Escalations as JSON and as rows: what the store writes, and what it reads back as the same."""
 
-import dataclasses
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, get_type_hints
@@ -121,8 +120,3 @@ def clock_row(escalation_id: str, clock: Clock) -> dict[str, Any]:
 def as_dict(state: Escalation) -> Mapping[str, Any]:
     """Return a state as nested dictionaries of JSON's types, for programs."""
     return _states().dump_python(state, mode="json")
-
-
-def fields() -> list[str]:
-    """Return the names of a state's fields."""
-    return [field.name for field in dataclasses.fields(Escalation)]

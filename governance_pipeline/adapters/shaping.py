@@ -46,7 +46,7 @@ class Unit:
         """Return csv or json if the columns are texts just as they were delivered."""
         first = self.files[0]
         is_mapped = first.source is not None and first.source.mapping is not None
-        return None if is_mapped or first.form == "parquet" else first.form
+        return None if is_mapped or first.types or first.form == "parquet" else first.form
 
     def halves(self) -> list["Unit"]:
         """Return two units of half the files each."""

@@ -52,9 +52,14 @@ def stage(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[int, str]
     problems: dict[int, str] = {}
     numbers = count(1)
     (batch.folder / "staged").mkdir()
+    # Two threads were seen to write the last rows of a large file out of order, and a row's place
+    # is what the quarantine names it by; one thread takes no more CPU.
+    (threads,) = connection.execute("select current_setting('threads')").fetchone() or (1,)
+    connection.execute("set threads = 1")
     for unit in _units(batch, [file for file in readable if file.number not in fitting]):
         problems |= _stage_unit(connection, batch, unit, numbers)
     batch.whole = {part: files for part, files in batch.whole.items() if part not in batch.mixed}
+    connection.execute(f"set threads = {threads}")
     _show(connection, batch)
     return problems
 

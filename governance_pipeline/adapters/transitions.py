@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[type[c.Command], tuple[str, ...]]] = {
     "resume": (c.Resume, ()),
     "mitigate": (c.Mitigate, ("record",)),
     "resolve": (c.Resolve, ("code", "evidence_uri", "change")),
+    "deliver": (c.Deliver, ("recipient", "receipt")),
     "reject": (c.Reject, ("code",)),
     "cancel": (c.Cancel, ()),
     "accept": (c.Accept, ()),

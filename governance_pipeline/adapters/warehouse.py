@@ -43,7 +43,7 @@ DELIVERY_FINDINGS = {
     "feed": "varchar", "channel": "varchar", "delivery_date": "date", "rule": "varchar",
     "severity": "varchar", "subject": "varchar", "rows_concerned": "bigint", "observed": "varchar",
 }  # fmt: skip
-BY_EVENT, COUNTED = ("feedback", "activity"), "counted_decisions"
+SPOKEN_OF, COUNTED = ("feedback", "activity", "actioned_decisions"), "counted_decisions"
 RECENT_LABELS = dt.timedelta(days=60)
 """How far back reviews are looked at: two windows of 28 days, and the days labels take to come."""
 
@@ -111,7 +111,7 @@ def prepare_sources(
             if table in ABOUT_DECISIONS:
                 files = manifests.files_of(lake, manifests.speaking_of(found, wanted), table)
             else:
-                days = {**dict.fromkeys(BY_EVENT, wanted), COUNTED: around}.get(table, decided)
+                days = {**dict.fromkeys(SPOKEN_OF, wanted), COUNTED: around}.get(table, decided)
                 files = manifests.files_of(lake, kept, table, days)
             _view(connection, table, [lake / "empty" / f"{table}.parquet", *files])
         _view(connection, "recent_audit_labels", _recent_labels(lake, found))

@@ -122,6 +122,8 @@ def acting_job() -> dg.JobDefinition:
         team: str = ""
         person: str = ""
         external_ref: str = ""
+        recipient: str = ""
+        receipt: str = ""
 
     @dg.op(
         name="act",

@@ -22,6 +22,9 @@ NOT_MEASURABLE = "not_measurable"
 A_RISE = 0.05
 """What counts as worth detecting where no goal says how much is missing."""
 
+POWERED = 1.65
+"""(1.96 + 1.28) / 1.96: so much narrower an interval shows a rise in nine of ten cases."""
+
 ABOUT = {
     "wrong_suppression": "precision", "wrong_promotion": "precision",
     "missed_violation": "recall", "missed_promotion": "recall",
@@ -153,7 +156,7 @@ def _known_on(found: Estimate, days: int, rise: float, changed_on: dt.date, lag:
 
     An interval's half-width falls with the root of the days, at the label rate of before.
     """
-    half = float(found.high[0] - found.low[0]) / 2
+    half = POWERED * float(found.high[0] - found.low[0]) / 2
     room = rise**2 - half**2
     needed = WINDOW if room <= 0 else min(WINDOW, int(np.ceil(max(days, 1) * half**2 / room)))
     return changed_on + (max(needed, 1) + lag) * DAY

@@ -95,17 +95,6 @@ def is_breached(clock: Clock, now: dt.datetime, calendar: Calendar) -> bool:
     return active_elapsed(clock, now, calendar) > clock.target
 
 
-def used_share(clock: Clock, now: dt.datetime, calendar: Calendar) -> float:
-    """Return the share of its target that is used up, of a law's cap if that is more."""
-    share = active_elapsed(clock, now, calendar) / clock.target
-    cap = clock.statutory_due
-    if cap is None:
-        return share
-    if cap <= clock.started_at:
-        return max(share, 1.0)
-    return max(share, (now - clock.started_at) / (cap - clock.started_at))
-
-
 def instant_of_share(clock: Clock, share: float, calendar: Calendar) -> dt.datetime:
     """Return when a share of its target will be used up if nothing pauses it from now on."""
     worked = clock.target * share + paused_time(clock, clock.started_at, calendar)

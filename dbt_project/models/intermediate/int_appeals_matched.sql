@@ -10,7 +10,7 @@ appeals as (
 
 actioned as (
 
-    select * from {{ ref('int_actioned_decisions') }}
+    select * from {{ ref('stg_actioned_decisions') }}
 
     where {{ in_decision_days('decision_date') }}
 
@@ -18,6 +18,7 @@ actioned as (
 
 matched as (
 
+    -- Joined where they lie: only decisions that were appealed are compared or written.
     select
         appeals.appeal_id,
         appeals.decision_id,
@@ -28,12 +29,35 @@ matched as (
         actioned.strategy_id,
         actioned.version,
         actioned.environment,
-        actioned.decision_date
+        actioned.decision_date,
+        row_number() over (
+            partition by appeals.channel, appeals.appeal_id order by actioned.delivery_date desc
+        ) as recency
 
-    from appeals
-    inner join actioned
-        on appeals.channel = actioned.channel and appeals.decision_id = actioned.decision_id
+    from actioned
+    inner join appeals
+        on actioned.channel = appeals.channel and actioned.decision_id = appeals.decision_id
+
+),
+
+latest as (
+
+    select
+        appeal_id,
+        decision_id,
+        channel,
+        outcome,
+        submitted_at,
+        decided_at,
+        strategy_id,
+        version,
+        environment,
+        decision_date
+
+    from matched
+
+    where recency = 1
 
 )
 
-select * from matched
+select * from latest

@@ -2,11 +2,26 @@
 
 with
 
+recent_days as (
+
+    -- Conflicts are those of 28 days: what met before them is never asked for.
+    select days.day
+
+    from {{ ref('stg_decided_days') }} as days
+    cross join (select max(day) as newest from {{ ref('stg_decided_days') }}) as last_day
+
+    where {{ days_between('days.day', 'last_day.newest') }} < 28
+
+),
+
 actioned as (
 
     select * from {{ ref('stg_actioned_decisions') }}
 
-    where {{ in_decided_days('decision_date') }} and environment = 'live' and action <> 'none'
+    where
+        decision_date in (select day from recent_days)
+        and environment = 'live'
+        and action <> 'none'
 
 ),
 

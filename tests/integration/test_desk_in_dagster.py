@@ -1,0 +1,137 @@
+"""The desk in the catalog: failed checks, acting from the launchpad, dead letters, idle ticks."""
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from governance_pipeline.adapters import outbox
+from governance_pipeline.adapters.desk_work import take_in_findings
+from governance_pipeline.adapters.escalating import open_desk
+from governance_pipeline.adapters.home import make_home
+from governance_pipeline.adapters.ops_store import OpsStore
+from governance_pipeline.adapters.registry_store import apply_registry
+from governance_pipeline.defs import escalations
+from governance_pipeline.defs.automation import escalate_job
+from governance_pipeline.defs.failed_checks import take_in_checks
+from governance_pipeline.defs.resources import DeskAt
+from governance_pipeline.settings import Settings
+from tests.unit.desks import DROP
+
+MARTS = dg.AssetKey("fct_strategy_days")
+START = dt.date(2026, 4, 1)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> DeskAt:
+    paths = Settings(home=tmp_path).paths
+    make_home(paths, START, example=True)
+    apply_registry(paths.registry, paths.lake, START)
+    return DeskAt(root=str(tmp_path), ui_url="http://127.0.0.1:3000")
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture
+def store(desk: DeskAt) -> Iterator[OpsStore]:
+    with OpsStore(desk.settings.store_url) as opened:
+        yield opened
+
+
+def evaluate(instance: dg.DagsterInstance, key: dg.AssetKey, name: str, *, passed: bool) -> None:
+    said = dg.AssetCheckEvaluation(
+        asset_key=key, check_name=name, passed=passed, severity=dg.AssetCheckSeverity.WARN
+    )
+    instance.report_runless_asset_event(said)
+
+
+def open_one(store: OpsStore, desk: DeskAt) -> str:
+    take_in_findings(store, open_desk(desk.settings.paths), [DROP], {"drift"}, DROP.detected_at)
+    return next(iter(store.open_states())).escalation_id
+
+
+def test_a_failed_check_reaches_its_owner_once_however_often_it_fails(
+    instance: dg.DagsterInstance, desk: DeskAt, store: OpsStore
+) -> None:
+    after = -1
+    for _ in range(3):
+        evaluate(instance, MARTS, "key_is_unique", passed=False)
+        after, _ = take_in_checks(instance, desk, after, now())
+    (state,) = store.open_states()
+    assert (state.finding.source, state.owner_team) == ("failed_check", "data_platform")
+    assert "fct_strategy_days" in state.finding.title
+    assert [row["kind"] for row in store.messages(state.escalation_id)] == ["opened"]
+
+
+def test_a_check_that_holds_again_proposes_to_resolve_and_changes_nothing_else(
+    instance: dg.DagsterInstance, desk: DeskAt, store: OpsStore
+) -> None:
+    evaluate(instance, MARTS, "key_is_unique", passed=False)
+    evaluate(instance, MARTS, "another", passed=False)
+    after, _ = take_in_checks(instance, desk, -1, now())
+    evaluate(instance, MARTS, "key_is_unique", passed=True)
+    take_in_checks(instance, desk, after, now())
+    cleared = {s.finding.metric: s.cleared_at is not None for s in store.open_states()}
+    assert cleared == {"fct_strategy_days:key_is_unique": True, "fct_strategy_days:another": False}
+
+
+def test_verdicts_on_strategies_are_left_to_the_judgement(
+    instance: dg.DagsterInstance, desk: DeskAt, store: OpsStore
+) -> None:
+    evaluate(instance, dg.AssetKey(["strategies", "new_seller_limit"]), "recall", passed=False)
+    after, _ = take_in_checks(instance, desk, -1, now())
+    assert after > 0
+    assert not list(store.open_states())
+
+
+def test_an_engineer_acts_from_the_launchpad(
+    instance: dg.DagsterInstance, desk: DeskAt, store: OpsStore
+) -> None:
+    key = open_one(store, desk)
+    asked = {"escalation": key, "verb": "ack", "actor": "moderation/ines", "reason": "on it"}
+    job = escalations.acting_job()
+    config = {"ops": {"act": {"config": asked}}}
+    done = job.execute_in_process(config, instance=instance, resources={"desk": desk})
+    assert done.success
+    assert store.load(key).status == "ACKNOWLEDGED"
+    refused = job.execute_in_process(
+        {"ops": {"act": {"config": {**asked, "actor": "algo/ada", "verb": "mitigate"}}}},
+        instance=instance, resources={"desk": desk}, raise_on_error=False,
+    )  # fmt: skip
+    assert not refused.success
+    assert store.load(key).status == "ACKNOWLEDGED"
+
+
+def test_a_dead_letter_turns_the_check_red(
+    instance: dg.DagsterInstance, desk: DeskAt, store: OpsStore
+) -> None:
+    key = open_one(store, desk)
+    for is_lost in (False, True):
+        if is_lost:
+            outbox.record(store, store.messages(key), state="dead", last_error="refused")
+        done = dg.materialize(
+            [escalations.desk_assets()], instance=instance, resources={"desk": desk}
+        )
+        (check,) = done.get_asset_check_evaluations()
+        assert check.passed is not is_lost
+
+
+def test_a_tick_with_nothing_due_starts_no_run(
+    instance: dg.DagsterInstance, desk: DeskAt, store: OpsStore
+) -> None:
+    schedule = escalations.escalate_schedule(escalate_job())
+    context = dg.build_schedule_context(instance=instance, resources={"desk": desk})
+    assert not schedule.evaluate_tick(context).run_requests
+    open_one(store, desk)
+    (request,) = schedule.evaluate_tick(context).run_requests or []
+    assert request.tags["governance/due"] == "clocks, messages"
+
+
+def now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

@@ -136,30 +136,32 @@ def test_the_verdicts_are_identical(homes: tuple[Paths, Paths]) -> None:
 def test_one_more_day_and_a_day_that_lost_its_rows_equal_duckdbs(
     homes: tuple[Paths, Paths],
 ) -> None:
+    duck, spark = homes
+    newest = max(path.name for path in (duck.landing / "decisions" / "video").iterdir())
+    day = dt.date.fromisoformat(newest)
+    emptied = day - dt.timedelta(days=9)
+    for feed in FEEDS:
+        intake_range(
+            feed, list(CHANNELS), [day], paths=duck, sources=[], run_id="r", progress=lambda _: None
+        )
+    # Its partition gets no row at all: overwriting by what is there would leave the old ones.
+    for feed in ("activity", "feedback"):
+        for manifest in (duck.lake / "manifests" / feed).glob(f"*/{emptied}.json"):
+            manifest.unlink()
+    # Taken in once, since a delivery remembers when that was.
+    shutil.rmtree(spark.lake)
+    shutil.copytree(duck.lake, spark.lake)
     engines: tuple[EngineName, EngineName] = ("duckdb", "spark")
     for paths, engine in zip(homes, engines, strict=True):
-        newest = max(day.name for day in (paths.landing / "decisions" / "video").iterdir())
-        day = dt.date.fromisoformat(newest)
-        emptied = day - dt.timedelta(days=9)
-        for feed in FEEDS:
-            intake_range(
-                feed, list(CHANNELS), [day], paths=paths, sources=[], run_id="r",
-                progress=lambda _: None,
-            )  # fmt: skip
-        # Its partition gets no row at all: overwriting by what is there would leave the old ones.
-        for feed in ("activity", "feedback"):
-            for manifest in (paths.lake / "manifests" / feed).glob(f"*/{emptied}.json"):
-                manifest.unlink()
         planned = build(paths, engine)
         assert not planned.is_full
         assert {day, emptied} <= {*planned.decision_days}
         assert len(planned.decision_days) < DAYS
         for found in opened(paths):
-            dates = {row[0] for row in found.connection.execute(
-                "select distinct date from channel_trust_days"
-            ).fetchall()}  # fmt: skip
-            assert emptied not in dates
-            assert day in dates
+            dates = found.connection.execute("select distinct date from channel_trust_days")
+            kept = {row[0] for row in dates.fetchall()}
+            assert emptied not in kept
+            assert day in kept
     for table in TABLES:
         assert_same(*homes, table)
 

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 from dagster_dbt.asset_utils import get_asset_check_key_for_test
+from filelock import FileLock
 
 from governance_pipeline.adapters import dbt_run, refresh
 from governance_pipeline.adapters.engines import engine_of
@@ -67,9 +68,11 @@ def prepared_manifest() -> Path:
     files = [p for kind in ("models", "macros", "tests") for p in (DBT_PROJECT / kind).rglob("*.*")]
     files += [DBT_PROJECT / "dbt_project.yml", DBT_PROJECT / "profiles.yml"]
     newest = max(path.stat().st_mtime for path in files)
-    if not MANIFEST.exists() or MANIFEST.stat().st_mtime < newest:
-        dbt_run.parse(MANIFEST.parent)
-        MANIFEST.touch()
+    MANIFEST.parent.mkdir(exist_ok=True)
+    with FileLock(MANIFEST.with_suffix(".lock")):  # or another process reads it half written
+        if not MANIFEST.exists() or MANIFEST.stat().st_mtime < newest:
+            dbt_run.parse(MANIFEST.parent)
+            MANIFEST.touch()
     return MANIFEST
 
 

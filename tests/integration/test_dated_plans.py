@@ -64,8 +64,8 @@ def rows_of(day: dt.date, numbers: range, **changes: Any) -> list[Row]:
 
 
 def test_a_plan_may_only_begin_after_the_last_accepted_decision_day(paths: Paths) -> None:
-    deliver(paths, "a.csv", as_csv(rows_of(DAYS[1], range(20))))
-    take_in(paths)
+    deliver(paths, "a.csv", as_csv(rows_of(DAYS[1], range(20))), DAYS[1])
+    take_in(paths, [DAYS[1]])
     for day in DAYS[:2]:
         with pytest.raises(
             InputError, match=f"cannot begin on {day}.*{DAYS[1]}.*begin on {DAYS[2]}"
@@ -108,8 +108,9 @@ def test_a_plan_that_names_a_stratum_twice_or_none_is_refused(paths: Paths) -> N
 def test_a_delivery_of_several_decision_days_draws_each_by_its_own_plan(paths: Paths) -> None:
     first = write_plan(paths.lake, plan(0.2), DAYS[1])
     second = write_plan(paths.lake, plan(0.9), DAYS[2])
-    deliver(paths, "a.csv", as_csv([r for day in DAYS[:4] for r in rows_of(day, range(200))]))
-    made = only(take_in(paths))
+    rows = [r for day in DAYS[:4] for r in rows_of(day, range(200))]
+    deliver(paths, "a.csv", as_csv(rows), DAYS[3])
+    made = only(take_in(paths, [DAYS[3]]))
     found = rows_in(
         paths, "sampled_decisions", "distinct decision_date, inclusion_probability, plan_hash"
     )

@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SPARK_STAMP := $(VENV)/.installed-spark
 PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 GOVERNANCE_HOME ?= .governance
 PORT ?= 3000
 export GOVERNANCE_HOME
 
-.PHONY: demo test check ui bench bench-intake bench-seeds bench-accuracy docs lock format clean
+.PHONY: demo test test-spark check ui bench bench-intake bench-seeds bench-accuracy docs lock format clean
 
 $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -23,7 +24,20 @@ demo: $(STAMP)   ## simulate a market and govern it
 	@$(BIN)/governance demo
 
 test: $(STAMP)   ## the whole suite
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile -m "not spark"
+
+$(SPARK_STAMP): requirements-spark.lock $(STAMP)
+	@echo "installing pyspark and dbt-spark into $(VENV) (once)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --requirement requirements-spark.lock --constraint requirements.lock
+	@touch $(SPARK_STAMP)
+
+test-spark:      ## the marts on Apache Spark equal those on DuckDB; needs Java 17
+ifeq ($(shell command -v java),)
+	@echo "Java is missing: the marts are not compared with Apache Spark's. Install Java 17 to do it."
+else
+	@$(MAKE) --no-print-directory $(SPARK_STAMP)
+	$(BIN)/pytest -n 0 -m spark tests/integration/test_spark.py
+endif
 
 check: $(STAMP)  ## lint, types, SQL
 	$(BIN)/ruff check .
@@ -58,6 +72,7 @@ bench-accuracy: $(STAMP) $(PEERS_STAMP)  ## false alarms, days to find a drop, c
 
 lock: $(STAMP)   ## pin every dependency anew
 	$(BIN)/uv pip compile --quiet --extra dev --no-header --no-annotate --no-emit-index-url --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --extra spark --constraint requirements.lock --no-header --no-annotate --no-emit-index-url pyproject.toml | grep -vxFf requirements.lock > requirements-spark.lock
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --no-header --no-annotate --no-emit-index-url --output-file benchmarks/accuracy/requirements-peers.lock benchmarks/accuracy/requirements-peers.in
 
 format: $(STAMP)

@@ -7,6 +7,7 @@ GovernanceError
 |-- DeliveryError          a delivered file cannot be read as its feed
 |-- ExpectationFileError   a suite in expectations/ is malformed
 |-- WarehouseError         the warehouse is missing, or a table of it is
+|-- EngineError            the engine of the marts cannot start here
 |-- LockedError            another run is writing; the message says which
 |-- PublishError           a snapshot could not be built or found
 |-- RefusedError           an escalation's rules do not allow what was asked; it stays as it was
@@ -41,6 +42,10 @@ class ExpectationFileError(GovernanceError):
 
 class WarehouseError(GovernanceError):
     """The warehouse is missing, or a table of it is."""
+
+
+class EngineError(GovernanceError):
+    """The engine of the marts cannot start here."""
 
 
 class LockedError(GovernanceError):

@@ -26,6 +26,11 @@ class Paths:
         return self.root / "warehouse.duckdb"
 
     @property
+    def spark(self) -> Path:
+        """What Spark keeps between builds: the tables it wrote, as Parquet, and their schemas."""
+        return self.root / "spark"
+
+    @property
     def published(self) -> Path:
         """Immutable snapshots and `serve.duckdb`: what analysts read."""
         return self.root / "published"

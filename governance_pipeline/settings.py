@@ -19,7 +19,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GOVERNANCE_", frozen=True)
 
     home: Path = Field(Path(".governance"), description="The folder that holds all state.")
-    engine: Literal["duckdb"] = Field("duckdb", description="The engine dbt runs on.")
+    engine: Literal["duckdb", "spark"] = Field("duckdb", description="The engine dbt runs on.")
     memory_limit: str = Field("1GB", description="DuckDB's memory limit, e.g. 1GB.")
     ops_url: str | None = Field(
         None,
@@ -29,7 +29,9 @@ class Settings(BaseSettings):
     ui_url: str = Field(
         "http://127.0.0.1:3000", description="Where the catalog is served, for links in messages."
     )
-    threads: int = Field(2, ge=1, description="Threads DuckDB may use.")
+    threads: int = Field(2, ge=1, description="Threads the engine may use on this machine.")
+    spark_master: str = Field("", description="Spark's master; this machine's threads if empty.")
+    spark_memory: str = Field("2g", description="Memory of Spark's driver, e.g. 2g.")
 
     @property
     def store_url(self) -> str:

@@ -4,10 +4,11 @@ What it keeps of a parse lies in the home, so the next run of the same home does
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal
 
 from governance_pipeline.errors import WarehouseError
@@ -53,20 +54,34 @@ def build(
     Raises:
         WarehouseError: If a model fails, with what the engine said of the first.
     """
-    os.environ["GOVERNANCE_WAREHOUSE"] = str(paths.warehouse)
-    os.environ["GOVERNANCE_MEMORY_LIMIT"] = memory_limit
-    os.environ["GOVERNANCE_THREADS"] = str(threads)
-    # Unit tests are for who changes a model, not for every run.
-    arguments = ["build", "--no-write-json", "--exclude-resource-type", "unit_test"]
+    variables = {
+        "GOVERNANCE_WAREHOUSE": str(paths.warehouse),
+        "GOVERNANCE_MEMORY_LIMIT": memory_limit,
+        "GOVERNANCE_THREADS": str(threads),
+    }
     # Staging is views, which stay as they are until a model changes, and then the build is full.
     left_out = [*without] if is_full else ["path:models/staging", *without]
-    arguments += ["--full-refresh"] if is_full else []
-    arguments += ["--select", *only] if only else []
-    arguments += ["--exclude", *left_out] if left_out else []
-    nodes = [_node(result) for result in _invoke(arguments, paths.root / "dbt")]
+    options = ["--full-refresh"] if is_full else []
+    options += ["--select", *only] if only else []
+    options += ["--exclude", *left_out] if left_out else []
+    return run(options, variables, paths.root / "dbt")
+
+
+def run(options: Sequence[str], variables: Mapping[str, str], target: Path) -> list[Node]:
+    """Run dbt's models and tests with some options, `variables` in their environment.
+
+    Raises:
+        WarehouseError: If a model fails, with what the engine said of the first.
+    """
+    os.environ.update(variables)
+    # Unit tests are for who changes a model, not for every run.
+    arguments = ["build", "--no-write-json", "--exclude-resource-type", "unit_test", *options]
+    nodes = [_node(result) for result in _invoke(arguments, target)]
     failed = [node for node in nodes if node.kind == "model" and not node.passed]
     if failed:
-        said = " ".join(failed[0].message.split())
+        # Spark adds its whole stack to what it says.
+        lines = [x for x in failed[0].message.splitlines() if not x.lstrip().startswith("at ")]
+        said = shorten(" ".join(lines), 600, placeholder=" ...")
         raise WarehouseError(f"{len(failed)} models failed, first {failed[0].name}: {said}")
     return nodes
 

@@ -42,14 +42,15 @@ class RefreshPlan:
     is_empty: bool = False
 
 
-def plan_refresh(paths: Paths) -> RefreshPlan:
+def plan_refresh(paths: Paths, built_by: str = "duckdb") -> RefreshPlan:
     """Compare the committed deliveries with those the marts were built from.
 
-    A new registry rebuilds its dimensions whatever was delivered, a changed model everything;
-    nothing new at all is empty.
+    A new registry rebuilds its dimensions whatever was delivered, a changed model or another
+    engine everything; nothing new at all is empty.
     """
+    models = f"{_models()} {built_by}"
     tokens, note = _note(paths)
-    is_full = tokens.get(MODELS) != _models()
+    is_full = tokens.get(MODELS) != models
     if is_full:
         tokens, note = {}, {}
     seen = manifests.stamps(paths.lake)
@@ -72,7 +73,7 @@ def plan_refresh(paths: Paths) -> RefreshPlan:
     return RefreshPlan(
         decision_days=_days(changed),
         decided_days=_days(m for m in changed if m.feed == "decisions"),
-        built_from=_written(found, seen, {REGISTRY: registry, MODELS: _models()}),
+        built_from=_written(found, seen, {REGISTRY: registry, MODELS: models}),
         found=list(found.values()),
         fresh=fresh,
         gone=gone,

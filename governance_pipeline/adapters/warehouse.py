@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -258,6 +259,9 @@ def _view(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Pat
     connection.execute(
         f"create or replace view lake.{table} as select * from read_parquet({_listed(files)})"
     )
+    # For an engine that reads the same files by its own means.
+    named = json.dumps([str(file) for file in files])
+    connection.execute(f"comment on view lake.{table} is {literal(named)}")
 
 
 def _days(connection: duckdb.DuckDBPyConnection, table: str, days: Sequence[dt.date]) -> None:

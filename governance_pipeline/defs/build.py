@@ -14,7 +14,7 @@ from governance_pipeline.defs import (
     transform,
 )
 from governance_pipeline.defs.partitions import daily
-from governance_pipeline.defs.resources import DeskAt, Home
+from governance_pipeline.defs.resources import ENGINE_SETTINGS, DeskAt, Home
 from governance_pipeline.registry.models import Registry
 from governance_pipeline.settings import Settings
 
@@ -54,9 +54,7 @@ def build_definitions(
         ],
         executor=dg.in_process_executor,
         resources={
-            "home": Home(
-                root=str(paths.root), memory_limit=settings.memory_limit, threads=settings.threads
-            ),
+            "home": Home(root=str(paths.root), **settings.model_dump(include=ENGINE_SETTINGS)),
             "desk": DeskAt(
                 root=str(paths.root), ops_url=settings.ops_url or "", ui_url=settings.ui_url
             ),

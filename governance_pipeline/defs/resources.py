@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import dagster as dg
 
 from governance_pipeline.adapters.writer_lock import writer_lock
 from governance_pipeline.paths import Paths
 from governance_pipeline.settings import Settings
+
+ENGINE_SETTINGS = {"engine", "memory_limit", "threads", "spark_master", "spark_memory"}
 
 
 class Home(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -22,7 +25,16 @@ class Home(dg.ConfigurableResource):  # type: ignore[type-arg]
     root: str
     memory_limit: str = "1GB"
     threads: int = 2
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    spark_master: str = ""
+    spark_memory: str = "2g"
     wait_seconds: float = 3600.0
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that this home runs with."""
+        said = {name: getattr(self, name) for name in ENGINE_SETTINGS}
+        return Settings(home=Path(self.root), **said)
 
     @property
     def paths(self) -> Paths:

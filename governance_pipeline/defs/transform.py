@@ -11,6 +11,7 @@ from dagster_dbt.asset_utils import get_asset_check_key_for_test
 from filelock import FileLock
 
 from governance_pipeline.adapters import dbt_run, refresh
+from governance_pipeline.adapters.engines import engine_of
 from governance_pipeline.defs.intake import accepted_keys
 from governance_pipeline.defs.resources import Home
 from governance_pipeline.progress import say
@@ -83,13 +84,13 @@ def dbt_marts() -> dg.AssetsDefinition:
     @dbt_assets(manifest=manifest, dagster_dbt_translator=translator, name="dbt_marts")
     def marts(context: dg.AssetExecutionContext, home: Home) -> Iterator[Any]:
         """Recompute exactly the decision days that deliveries touched since the last build."""
-        plan = refresh.plan_refresh(home.paths)
+        engine = engine_of(home.settings)
+        plan = refresh.plan_refresh(home.paths, engine.built_by(home.paths))
         if plan.is_empty:
             context.log.info("nothing was delivered since the marts were built: dbt is not run")
             return
         say(f"building the marts of {len(plan.decision_days)} decision days")
-        refresh.prepare(home.paths, plan, home.memory_limit)
-        built = dbt_run.build(home.paths, home.memory_limit, home.threads, is_full=plan.is_full)
+        built = engine.build(home.paths, plan)
         nodes = json.loads(manifest.read_text())
         for node in built:
             if node.kind == "model":

@@ -1,8 +1,4 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    pre_hook="{{ forget_decision_days() }}"
-) }}
+{{ recomputed_by_day() }}
 
 with
 

@@ -1,8 +1,4 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    pre_hook="{{ forget_decided_days() }}"
-) }}
+{{ recomputed_by_decided_day() }}
 
 with
 

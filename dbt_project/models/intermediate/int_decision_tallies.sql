@@ -1,9 +1,5 @@
 -- depends_on: {{ ref('stg_decided_days') }}
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    pre_hook="{{ forget_decided_days() }}"
-) }}
+{{ recomputed_by_decided_day() }}
 
 with
 

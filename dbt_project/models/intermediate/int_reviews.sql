@@ -50,10 +50,7 @@ reviews as (
         labels.channel,
         answered.decision_id,
         -- Reviewers are people: what is published of them names nobody.
-        case
-            when labels.reviewer_id is not null
-                then md5(concat(keys.evidence_key, labels.reviewer_id))
-        end as reviewer_hash,
+        md5(keys.evidence_key || labels.reviewer_id) as reviewer_hash,
         labels.source,
         labels.labelled_at,
         cast(labels.labelled_at as date) as labelled_date,

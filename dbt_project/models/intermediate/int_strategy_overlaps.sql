@@ -1,8 +1,4 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    pre_hook="{{ forget_decided_days() }}"
-) }}
+{{ recomputed_by_decided_day() }}
 
 with
 
@@ -77,7 +73,7 @@ met as (
         other.strategy_id as strategy_b,
         one.channel,
         one.decision_date,
-        concat(one.action, '/', other.action) as actions,
+        one.action || '/' || other.action as actions,
         one.boosts * other.restricts + one.restricts * other.boosts as contradicts
 
     from acts as one

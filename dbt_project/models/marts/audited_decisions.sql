@@ -1,9 +1,4 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    on_schema_change='fail',
-    pre_hook="{{ forget_decision_days() }}"
-) }}
+{{ recomputed_by_day(on_schema_change='fail') }}
 
 with
 
@@ -56,8 +51,8 @@ evidence as (
         units.strategy_id,
         units.version,
         units.environment,
-        md5(concat(keys.evidence_key, units.item_id)) as item_hash,
-        md5(concat(keys.evidence_key, units.seller_id)) as seller_hash,
+        md5(keys.evidence_key || units.item_id) as item_hash,
+        md5(keys.evidence_key || units.seller_id) as seller_hash,
         cast(units.score_bin as integer) as score_bin,
         units.stratum,
         units.is_fired,

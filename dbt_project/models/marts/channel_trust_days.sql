@@ -1,9 +1,4 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    on_schema_change='fail',
-    pre_hook="{{ forget_decision_days('date') }}"
-) }}
+{{ recomputed_by_day('date', on_schema_change='fail') }}
 
 with
 

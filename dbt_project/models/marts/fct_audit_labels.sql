@@ -1,9 +1,4 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    on_schema_change='fail',
-    pre_hook="{{ forget_decision_days() }}"
-) }}
+{{ recomputed_by_day(on_schema_change='fail') }}
 
 with
 

@@ -1,9 +1,4 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    on_schema_change='fail',
-    pre_hook="{{ forget_decided_days() }}"
-) }}
+{{ recomputed_by_decided_day(on_schema_change='fail') }}
 
 with
 

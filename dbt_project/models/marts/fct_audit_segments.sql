@@ -1,9 +1,4 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    on_schema_change='fail',
-    pre_hook="{{ forget_decision_months() }}"
-) }}
+{{ recomputed_by_month(on_schema_change='fail') }}
 
 with
 

@@ -1,10 +1,5 @@
 -- depends_on: {{ ref('stg_decided_days') }}
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    on_schema_change='append_new_columns',
-    pre_hook="{{ forget_decided_days() }}"
-) }}
+{{ recomputed_by_decided_day(on_schema_change='append_new_columns') }}
 
 with
 

@@ -91,7 +91,9 @@ def _fill(low: Floats, high: Floats, weights: Floats, spend: Floats) -> Floats:
         t = np.where(open_weight > 0, (left[:, None] - before) / open_weight, np.inf)
     first = np.argmax(t <= knee * (1 + 1e-12) + 1e-300, axis=1)
     chosen = np.take_along_axis(t, first[:, None], axis=1)
-    chosen = np.where(np.isfinite(chosen), np.maximum(chosen, 0.0), 0.0)
+    # By rounding no t may be small enough for the last knee: then every stratum is full.
+    last = np.where(np.isfinite(knee), knee, 0.0).max(axis=1, keepdims=True)
+    chosen = np.where(np.isfinite(chosen), np.maximum(chosen, 0.0), last)
     return np.minimum(high, low + chosen * weights)
 
 

@@ -38,6 +38,12 @@ def test_an_allocation_spends_its_budget_within_the_populations_and_above_the_fl
     assert (labels >= np.minimum(floor, n) * (1 - 1e-9) - 1e-12).all()
 
 
+def test_a_budget_for_every_unit_labels_every_unit_however_little_a_stratum_weighs() -> None:
+    n = np.array([[0.0, 1_479_679.0, 16.0]])
+    labels = allocate_labels(n, np.array([[0.0, 1.0, 0.0]]), n.sum(axis=1))
+    assert labels == pytest.approx(n)
+
+
 def test_beyond_the_floors_labels_are_in_proportion_to_what_they_are_worth() -> None:
     n = np.array([[1000.0, 1000.0, 1000.0]])
     labels = allocate_labels(n, np.array([[1.0, 2.0, 5.0]]), np.array([300.0]))

@@ -29,7 +29,8 @@ class RefreshPlan:
     """What a build must do, and what it will have been built from.
 
     `decision_days` are all days to recompute, `decided_days` those whose decisions came or
-    changed; `fresh` are the manifests that were read, `gone` the keys of those that vanished.
+    changed; `fresh` are the manifests that were read, `gone` the keys of those that vanished;
+    `is_registered_anew` says whether another register runs.
     """
 
     decision_days: list[dt.date]
@@ -40,6 +41,7 @@ class RefreshPlan:
     gone: list[Key] = field(repr=False)
     is_full: bool = False
     is_empty: bool = False
+    is_registered_anew: bool = True
 
 
 def plan_refresh(paths: Paths, built_by: str = "duckdb") -> RefreshPlan:
@@ -70,6 +72,7 @@ def plan_refresh(paths: Paths, built_by: str = "duckdb") -> RefreshPlan:
     changed += [note[key][1] for key in gone]
     retold = [m for m in fresh if (m.key not in note) or note[m.key][1].told != m.told]
     registry = applied_hash(paths.lake) or ""
+    is_registered_anew = tokens.get(REGISTRY) != registry
     return RefreshPlan(
         decision_days=_days(changed),
         decided_days=_days(m for m in changed if m.feed == "decisions"),
@@ -78,7 +81,8 @@ def plan_refresh(paths: Paths, built_by: str = "duckdb") -> RefreshPlan:
         fresh=fresh,
         gone=gone,
         is_full=is_full,
-        is_empty=not changed and not retold and tokens.get(REGISTRY) == registry,
+        is_empty=not (changed or retold or is_registered_anew),
+        is_registered_anew=is_registered_anew,
     )
 
 

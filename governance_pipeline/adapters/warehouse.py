@@ -104,7 +104,8 @@ def prepare_sources(
         connection.execute("create schema if not exists lake")
         # Units by segment are counted by thirds of months, so their other days are read again.
         around = _thirds_around(found, decided)
-        shared = {m.token for m in manifests.contested(found, around)}
+        compared = around | wanted
+        shared = {m.token for m in manifests.contested(found, compared)}
         alone = [m for m in found if m.token not in shared]
         for table in (*(feed for feed in FEEDS if feed != "decisions"), *THIN):
             kept = found if table == "actioned_decisions" else alone
@@ -117,7 +118,7 @@ def prepare_sources(
         _view(connection, "recent_audit_labels", _recent_labels(lake, found))
         every = manifests.files_of(lake, found, "audit_labels")
         _view(connection, "every_audit_label", [lake / "empty" / "audit_labels.parquet", *every])
-        contested = [m for m in found if m.token in shared and around.intersection(m.decision_days)]
+        contested = [m for m in found if m.token in shared and compared & {*m.decision_days}]
         files = manifests.files_of(lake, contested, "sampled_decisions")
         empty = lake / "empty" / "sampled_decisions.parquet"
         _view(connection, "contested_sampled_decisions", [empty, *files])

@@ -16,6 +16,21 @@ actioned as (
 
 ),
 
+contested as (
+
+    select
+        channel,
+        decision_id,
+        max(delivery_date) as last_delivered
+
+    from {{ ref('stg_contested_decisions') }}
+
+    where {{ in_decision_days('decision_date') }}
+
+    group by channel, decision_id
+
+),
+
 matched as (
 
     -- Joined where they lie: only decisions that were appealed are compared or written.
@@ -37,6 +52,13 @@ matched as (
     from actioned
     inner join appeals
         on actioned.channel = appeals.channel and actioned.decision_id = appeals.decision_id
+    left join contested
+        on
+            actioned.channel = contested.channel
+            and actioned.decision_id = contested.decision_id
+
+    -- What several deliveries speak of fired if the latest of them says so.
+    where contested.decision_id is null or contested.last_delivered = actioned.delivery_date
 
 ),
 

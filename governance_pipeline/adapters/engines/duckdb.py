@@ -7,6 +7,14 @@ from governance_pipeline.adapters.dbt_run import Node
 from governance_pipeline.adapters.refresh import RefreshPlan
 from governance_pipeline.paths import Paths
 
+FROM_THE_REGISTER = (
+    "dim_strategies",
+    "dim_strategy_channels",
+    "dim_strategy_versions",
+    "dim_markets",
+)
+"""Models that only another register changes."""
+
 
 @dataclass(frozen=True)
 class DuckDB:
@@ -22,4 +30,7 @@ class DuckDB:
     def build(self, paths: Paths, plan: RefreshPlan) -> list[Node]:
         """Build what a plan names; raises as `dbt_run.build`."""
         refresh.prepare(paths, plan, self.memory_limit)
-        return dbt_run.build(paths, self.memory_limit, self.threads, is_full=plan.is_full)
+        kept = () if plan.is_full or plan.is_registered_anew else FROM_THE_REGISTER
+        return dbt_run.build(
+            paths, self.memory_limit, self.threads, is_full=plan.is_full, without=kept
+        )

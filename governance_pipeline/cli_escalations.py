@@ -317,10 +317,10 @@ def work(settings: Settings, everything: bool, as_json: bool) -> None:
 
 @escalations.command()
 @AS_JSON
-@click.option("--retry", is_flag=True, help="Let the dead letters be tried anew.")
+@click.option("--retry", is_flag=True, help="Let them be tried anew.")
 @click.pass_obj
 def letters(settings: Settings, retry: bool, as_json: bool) -> None:
-    """List the messages that nobody got after the last attempt, or let them be tried anew.
+    """List the messages that nobody got, for want of an address or of an answer; or try them anew.
 
     \b
         governance escalations letters --retry
@@ -330,9 +330,9 @@ def letters(settings: Settings, retry: bool, as_json: bool) -> None:
 
     with _desk(settings) as (store, _):
         if retry:
-            click.echo(f"{outbox.retry_dead(store, _now())} messages are tried anew")
+            click.echo(f"{outbox.retry_lost(store, _now())} messages are tried anew")
         else:
-            show.letters(outbox.dead(store), as_json=as_json)
+            show.letters(outbox.lost(store), as_json=as_json)
 
 
 @escalations.command()

@@ -69,7 +69,7 @@ def send_due(
             continue
         address, why = _address(rows[0], desk, addresses)
         if address is None:
-            outbox.record(store, rows, state="sent", last_error=why)
+            outbox.record(store, rows, state="no_address", last_error=why)
             done.unaddressed += len(rows)
             continue
         seal = key if key.startswith(DIGEST) else None

@@ -147,7 +147,9 @@ outbox = sa.Table(
     sa.Column("receipt", sa.Text),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("sent_at", UtcTime),
-    sa.CheckConstraint("state in ('pending', 'sent', 'dead')", name="outbox_state_is_known"),
+    sa.CheckConstraint(
+        "state in ('pending', 'sent', 'dead', 'no_address')", name="outbox_state_is_known"
+    ),
     sa.Index("outbox_by_turn", "state", "next_attempt_at"),
     sa.Index("outbox_by_escalation", "escalation_id", "event_seq"),
 )

@@ -16,6 +16,8 @@ from governance_pipeline.adapters.ops_store import OpsStore
 AT_ONCE = 500
 TAKEN_FOR = dt.timedelta(minutes=10)
 """How long who sends a message has it alone; much longer than a sending takes."""
+LOST = ("dead", "no_address")
+"""States of messages that nobody got and that may be tried anew."""
 
 
 def due(store: OpsStore, now: dt.datetime) -> list[dict[str, Any]]:
@@ -79,24 +81,31 @@ def record(store: OpsStore, rows: Sequence[Mapping[str, Any]], **fields: Any) ->
 
 
 def counts(store: OpsStore) -> dict[str, int]:
-    """Return how many messages are pending, sent and dead."""
+    """Return how many messages are pending, sent, dead and without an address."""
     query = sa.select(outbox.c.state, sa.func.count()).group_by(outbox.c.state)
     with store.engine.connect() as connection:
-        return {"pending": 0, "sent": 0, "dead": 0} | {
+        return {"pending": 0, "sent": 0, "dead": 0, "no_address": 0} | {
             str(state): int(n) for state, n in connection.execute(query)
         }
 
 
 def dead(store: OpsStore) -> list[dict[str, Any]]:
-    """Return the messages that nobody got, the newest first."""
+    """Return the messages that were tried and nobody got, the newest first."""
     query = sa.select(outbox).where(outbox.c.state == "dead").order_by(outbox.c.created_at.desc())
     with store.engine.connect() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def retry_dead(store: OpsStore, now: dt.datetime) -> int:
-    """Let the dead letters be tried anew, say after their address was mended."""
+def lost(store: OpsStore) -> list[dict[str, Any]]:
+    """Return the messages that nobody got, tried in vain or without an address, newest first."""
+    query = sa.select(outbox).where(outbox.c.state.in_(LOST)).order_by(outbox.c.created_at.desc())
+    with store.engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def retry_lost(store: OpsStore, now: dt.datetime) -> int:
+    """Let what nobody got be tried anew, say after its address was set or mended."""
     fresh = {"state": "pending", "attempts": 0, "next_attempt_at": now}
     with store.writing() as connection:
-        dead_ones = outbox.update().where(outbox.c.state == "dead")
+        dead_ones = outbox.update().where(outbox.c.state.in_(LOST))
         return int(connection.execute(dead_ones.values(fresh)).rowcount)

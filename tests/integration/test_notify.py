@@ -246,9 +246,9 @@ def test_a_refusal_is_tried_again_ever_later_and_ends_as_a_dead_letter(
     assert "127.0.0.1" not in row["last_error"]
     assert waits[0] < 2 * MINUTE < waits[4] < waits[-1] <= 1.5 * notify.LONGEST_WAIT
     endpoint.answers = 200
-    assert outbox.retry_dead(store, now) == 1
+    assert outbox.retry_lost(store, now) == 1
     send_due(store, desk, now, endpoint.addresses, UI)
-    assert outbox.counts(store) == {"pending": 0, "sent": 1, "dead": 0}
+    assert outbox.counts(store) == {"pending": 0, "sent": 1, "dead": 0, "no_address": 0}
 
 
 def test_one_that_is_down_costs_one_attempt_a_pass(store: OpsStore, endpoint: Endpoint) -> None:
@@ -296,14 +296,24 @@ def test_a_digest_gathers_a_day_into_one_message_that_a_crash_does_not_change(
     assert first[1]["title"] == "[P2] 2 messages about escalations"
 
 
-def test_a_team_that_cannot_be_reached_is_noted_and_nothing_is_retried(store: OpsStore) -> None:
+def test_a_team_without_an_address_is_noted_and_told_once_it_has_one(
+    store: OpsStore, endpoint: Endpoint
+) -> None:
     escalation = open_(store)
     assert send_due(store, DESK, NOW, {}, UI).unaddressed == 2
     rows = store.messages(escalation)
     assert {row["last_error"] for row in rows} == {
         "MODERATION_ROOM_URL is not set", "MODERATION_PAGER_URL is not set",
     }  # fmt: skip
-    assert all(row["sent_at"] is None and row["attempts"] == 0 for row in rows)
+    assert all((row["state"], row["sent_at"], row["attempts"]) == ("no_address", None, 0)
+               for row in rows)  # fmt: skip
+    assert [row["message_id"] for row in outbox.dead(store)] == []
+    assert len(outbox.lost(store)) == 2
+    assert outbox.retry_lost(store, NOW) == 2
+    known = endpoint.addresses | {"MODERATION_PAGER_URL": endpoint.addresses["MODERATION_ROOM_URL"]}
+    assert send_due(store, DESK, NOW, known, UI).sent == 2
+    assert len(endpoint.got) == 2
+    assert outbox.lost(store) == []
 
 
 def free_port() -> int:

@@ -113,7 +113,9 @@ def upgrade() -> None:
         sa.Column("receipt", sa.Text),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("sent_at", TIME),
-        sa.CheckConstraint("state in ('pending', 'sent', 'dead')", name="outbox_state_is_known"),
+        sa.CheckConstraint(
+            "state in ('pending', 'sent', 'dead', 'no_address')", name="outbox_state_is_known"
+        ),
     )
     op.create_index("outbox_by_turn", "outbox", ["state", "next_attempt_at"])
     op.create_index("outbox_by_escalation", "outbox", ["escalation_id", "event_seq"])

@@ -1,6 +1,8 @@
 """The desk in the catalog: failed checks, acting from the launchpad, dead letters, idle ticks."""
 
 import datetime as dt
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import dagster as dg
 import pytest
 
 from governance_pipeline.adapters import outbox
-from governance_pipeline.adapters.desk_work import take_in_findings
+from governance_pipeline.adapters.desk_work import run_desk, take_in_findings, whats_due
 from governance_pipeline.adapters.escalating import open_desk
 from governance_pipeline.adapters.home import make_home
 from governance_pipeline.adapters.ops_store import OpsStore
@@ -22,6 +24,15 @@ from tests.unit.desks import DROP
 
 MARTS = dg.AssetKey("fct_strategy_days")
 START = dt.date(2026, 4, 1)
+WRITING = """
+import sys
+from pathlib import Path
+from governance_pipeline.adapters.writer_lock import writer_lock
+from governance_pipeline.paths import Paths
+with writer_lock(Paths(Path(sys.argv[1])), "a backfill"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -131,6 +142,26 @@ def test_a_tick_with_nothing_due_starts_no_run(
     open_one(store, desk)
     (request,) = schedule.evaluate_tick(context).run_requests or []
     assert request.tags["governance/due"] == "clocks, messages"
+
+
+def test_a_page_leaves_while_somebody_writes_and_the_verdicts_wait(
+    desk: DeskAt, store: OpsStore
+) -> None:
+    paths = desk.settings.paths
+    open_one(store, desk)
+    paths.warehouse.touch()
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITING, str(paths.root)], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True,
+    ) as writer:  # fmt: skip
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "held\n"
+        assert whats_due(desk.settings, now()) == ["clocks", "messages"]
+        worked = run_desk(desk.settings, now(), {})
+        assert (worked.woken, worked.unaddressed > 0, worked.found) == (1, True, {})
+        assert "written by a backfill" in (worked.waits_for or "")
+        writer.communicate()
+    assert whats_due(desk.settings, now()) == ["verdicts"]
 
 
 def now() -> dt.datetime:

@@ -116,8 +116,9 @@ def test_clocks_do_not_wait_for_a_backfill_and_no_two_passes_overlap(
     with dagster_instance(Paths(home)) as log:
 
         def ask(job: str, status: DagsterRunStatus) -> str:
+            asked = definitions.resolve_job_def(job)
             made = log.create_run_for_job(
-                definitions.resolve_job_def(job), status=status,
+                asked, status=status, tags=asked.run_tags,
                 remote_job_origin=RemoteJobOrigin(where, job),
             )  # fmt: skip
             return made.run_id

@@ -5,7 +5,6 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -159,11 +158,14 @@ def letters(lost: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
         click.echo("every message arrived")
 
 
-def taken(done: "Taken", file: Path) -> None:
-    """Print what became of a file of transitions; refusals end in exit code 1."""
-    click.echo(f"{done.done} transitions taken from {file.name}, {done.known} known already")
-    for sentence in done.refused:
-        click.echo(f"refused: {sentence}", err=True)
+def taken(done: "Taken", place: str, *, as_json: bool) -> None:
+    """Print what became of transitions from somewhere; refusals end in exit code 1."""
+    if as_json:
+        click.echo(json.dumps(asdict(done)))
+    else:
+        click.echo(f"{done.done} transitions taken from {place}, {done.known} known already")
+        for sentence in done.refused:
+            click.echo(f"refused: {sentence}", err=True)
     if done.refused:
         raise SystemExit(1)
 

@@ -11,7 +11,6 @@ from governance_pipeline.adapters.leftovers import clear_leftovers
 from governance_pipeline.errors import LockedError
 from governance_pipeline.paths import Paths
 
-
 LOOKS_FOR = 2.0
 """Seconds that everybody waits for the lock: who only looks at the verdicts holds it for less."""
 

@@ -11,6 +11,7 @@ from governance_pipeline.defs import (
     intake,
     publish,
     strategies,
+    tickets,
     transform,
 )
 from governance_pipeline.defs.partitions import daily
@@ -51,6 +52,7 @@ def build_definitions(
             automation.arrival_sensor(taking_in, partitions, paths),
             *automation.judgement_sensors(taking_in, judging),
             failed_checks.failed_checks_sensor(),
+            tickets.ticket_tool_sensor(),
         ],
         executor=dg.in_process_executor,
         resources={

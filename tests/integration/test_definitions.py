@@ -106,6 +106,7 @@ def test_intake_starts_daily_and_judgement_at_its_end_or_the_deadline(
         "judge_after_intake_failure",
         "judge_after_intake_canceled",
         "failed_checks",
+        "ticket_tool",
     }
 
 

@@ -1,6 +1,7 @@
 """The desk in the catalog: failed checks, acting from the launchpad, dead letters, idle ticks."""
 
 import datetime as dt
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,9 @@ from governance_pipeline.defs import escalations
 from governance_pipeline.defs.automation import escalate_job
 from governance_pipeline.defs.failed_checks import take_in_checks
 from governance_pipeline.defs.resources import DeskAt
+from governance_pipeline.defs.tickets import ticket_tool_sensor
 from governance_pipeline.settings import Settings
+from tests.integration.test_transitions import Tool
 from tests.unit.desks import DROP
 
 MARTS = dg.AssetKey("fct_strategy_days")
@@ -162,6 +165,29 @@ def test_a_page_leaves_while_somebody_writes_and_the_verdicts_wait(
         assert "written by a backfill" in (worked.waits_for or "")
         writer.communicate()
     assert whats_due(desk.settings, now()) == ["verdicts"]
+
+
+def test_what_a_ticket_tool_says_is_done_without_a_shell(
+    instance: dg.DagsterInstance, desk: DeskAt, store: OpsStore, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    sensor = ticket_tool_sensor()
+
+    def tick() -> str:
+        context = dg.build_sensor_context(instance=instance, resources={"desk": desk})
+        return sensor.evaluate_tick(context).skip_message or ""
+
+    assert "GOVERNANCE_TICKETS_URL is not set" in tick()
+    tool = Tool()
+    row = {"escalation_id": open_one(store, desk), "action": "ack", "actor": "moderation/ines",
+           "reason": "seen", "at": now().isoformat()}  # fmt: skip
+    tool.answer = json.dumps(row).encode()
+    monkeypatch.setenv("GOVERNANCE_TICKETS_URL", tool.address)
+    assert [tick() for _ in range(2)] == [
+        "1 transitions taken, 0 known already", "0 transitions taken, 1 known already",
+    ]  # fmt: skip
+    assert next(iter(store.open_states())).status == "ACKNOWLEDGED"
+    tool.close()
 
 
 def now() -> dt.datetime:

@@ -83,6 +83,27 @@ def test_a_failed_check_reaches_its_owner_once_however_often_it_fails(
     assert [row["kind"] for row in store.messages(state.escalation_id)] == ["opened"]
 
 
+@pytest.mark.parametrize(
+    ("owners", "team"),
+    [
+        (["team:search_recommendation"], "search_recommendation"),
+        (["ana@market.example", "team:algo"], "algo"),
+        (["team:unheard_of"], "data_platform"),
+        ([], "data_platform"),
+    ],
+)
+def test_a_failed_check_is_its_asset_s_owner_s_else_as_the_policy_says(
+    instance: dg.DagsterInstance, desk: DeskAt, store: OpsStore, owners: list[str], team: str
+) -> None:
+    graph = dg.Definitions(assets=[dg.AssetSpec(MARTS, owners=owners)]).resolve_asset_graph()
+    evaluate(instance, MARTS, "key_is_unique", passed=False)
+    take_in_checks(instance, desk, -1, now(), graph)
+    (state,) = store.open_states()
+    assert state.owner_team == team
+    (message,) = store.messages(state.escalation_id)
+    assert message["recipient"] == team
+
+
 def test_a_check_that_holds_again_proposes_to_resolve_and_changes_nothing_else(
     instance: dg.DagsterInstance, desk: DeskAt, store: OpsStore
 ) -> None:

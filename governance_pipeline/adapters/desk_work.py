@@ -28,7 +28,7 @@ from governance_pipeline.domain.findings import Finding
 from governance_pipeline.domain.fingerprints import fingerprint
 from governance_pipeline.domain.opening import completed
 from governance_pipeline.domain.taking_in import became, take_in
-from governance_pipeline.errors import LockedError
+from governance_pipeline.errors import LockedError, WarehouseError
 from governance_pipeline.paths import Paths
 from governance_pipeline.settings import Settings
 
@@ -83,21 +83,20 @@ def run_desk(
     Raises:
         RegistryError: If no register was applied yet.
         StoreError: If the store cannot be used.
+        WarehouseError: If the verdicts cannot be read; all that needs none of them was done.
     """
     worked = Worked()
+    broken: WarehouseError | None = None
     desk = open_desk(settings.paths)
     with OpsStore(settings.store_url) as store:
         is_new = is_judged or has_new_verdicts(settings.paths)
         if is_new or _awaits_measuring(store):
             try:
-                with writer_lock(settings.paths, "the escalations' pass", wait_seconds=0.0):
-                    if is_new:
-                        worked.found = take_in_verdicts(store, desk, settings.paths, now)
-                    worked.measured = measure_results(
-                        store, desk, settings.paths, now, is_judged=is_new
-                    )
+                _read_verdicts(worked, store, desk, settings.paths, now, is_new=is_new)
             except LockedError as error:
                 worked.waits_for = str(error)
+            except WarehouseError as error:
+                broken = error
         passed = let_time_pass(store, desk, now, announce, everything=everything)
         worked.woken = passed.changed
         where = os.environ if addresses is None else addresses
@@ -105,7 +104,19 @@ def run_desk(
         worked.sent, worked.failed = sent.sent, sent.failed
         worked.dead, worked.unaddressed = sent.dead, sent.unaddressed
         worked.delivered = deliver_results(store, desk, now)
+    if broken is not None:
+        raise broken
     return worked
+
+
+def _read_verdicts(
+    worked: Worked, store: OpsStore, desk: Desk, paths: Paths, now: dt.datetime, *, is_new: bool
+) -> None:
+    """Do what needs the warehouse, while nobody may begin to write to it."""
+    with writer_lock(paths, "the escalations' pass", wait_seconds=0.0):
+        if is_new:
+            worked.found = take_in_verdicts(store, desk, paths, now)
+        worked.measured = measure_results(store, desk, paths, now, is_judged=is_new)
 
 
 def whats_due(settings: Settings, now: dt.datetime) -> list[str]:
@@ -156,11 +167,11 @@ def take_in_verdicts(
         WarehouseError: If nothing was judged yet.
         LockedError: If another process writes to the warehouse.
     """
-    from governance_pipeline.adapters.findings import SOURCES, read_findings
+    from governance_pipeline.adapters.findings import read_findings
 
     written = _written(paths)
-    found = read_findings(paths.warehouse, now, desk.duty)
-    taken = take_in_findings(store, desk, found, {s.source for s in SOURCES}, now)
+    found, asked = read_findings(paths.warehouse, now, desk.duty)
+    taken = take_in_findings(store, desk, found, asked, now)
     note_verdicts(paths, written)
     return taken
 

@@ -1,6 +1,6 @@
 """Where findings come from: what each source asks of the warehouse, and what it makes of a row.
 
-A new source is one entry of `SOURCES`.
+A new source is one entry of `SOURCES`, or a table of the warehouse of one shape: `handed_in.py`.
 """
 
 import datetime as dt
@@ -12,8 +12,10 @@ from typing import Any
 import duckdb
 
 from governance_pipeline.adapters import warehouse
+from governance_pipeline.adapters.handed_in import handed_in
 from governance_pipeline.domain import noticing
 from governance_pipeline.domain.findings import Finding
+from governance_pipeline.errors import WarehouseError
 
 DRIFT = """
 with needed as (
@@ -128,22 +130,32 @@ def read_findings(
     now: dt.datetime,
     requester: str,
     sources: Sequence[FindingSource] = SOURCES,
-) -> list[Finding]:
-    """Return what the newest verdicts find, from one state of the warehouse.
+) -> tuple[list[Finding], set[str]]:
+    """Return what the newest verdicts find, and the sources that were asked.
+
+    All is of one state of the warehouse. Of a source that was asked, what is not among the
+    findings has gone.
 
     Raises:
-        WarehouseError: If it is missing.
+        WarehouseError: If it is missing, or a table hands in what is no finding.
         LockedError: If another process writes to it.
     """
     with warehouse.connect(path, read_only=True) as connection:
-        return [
+        found = [
             source.finding(row, now, requester)
             for source in sources
             for row in _rows(connection, source)
         ]
+        given = handed_in(connection, now, requester)
+    found += [finding for some in given.values() for finding in some]
+    return found, {source.source for source in sources} | given.keys()
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, source: FindingSource) -> list[dict[str, Any]]:
-    answer = connection.execute(source.asks, dict(source.values or {}))
+    try:
+        answer = connection.execute(source.asks, dict(source.values or {}))
+    except duckdb.CatalogException as error:
+        said = str(error).splitlines()[0]
+        raise WarehouseError(f"{source.name} cannot be asked for: {said}; run the days") from error
     names = [column[0] for column in answer.description or ()]
     return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]

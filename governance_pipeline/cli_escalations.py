@@ -68,7 +68,7 @@ def show_(settings: Settings, escalation_id: str, as_json: bool) -> None:
     with _desk(settings) as (store, desk):
         state = store.load(escalation_id)
         log, messages = store.events(state.escalation_id), store.messages(state.escalation_id)
-    show.story(state, log, messages, desk, _now(), as_json=as_json)
+    show.story(state, log, messages, desk, _now(), settings.ui_url, as_json=as_json)
 
 
 @escalations.command("open")

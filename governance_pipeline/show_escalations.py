@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -15,7 +16,7 @@ from rich.text import Text
 from governance_pipeline.adapters import ops_codec as codec
 from governance_pipeline.domain.calendars import NOTHING
 from governance_pipeline.domain.clocks import Clock, is_breached, slack
-from governance_pipeline.domain.desk import Desk
+from governance_pipeline.domain.desk import Desk, team_of
 from governance_pipeline.domain.escalation import Escalation, Event, Measurement
 from governance_pipeline.domain.findings import Finding
 from governance_pipeline.domain.fingerprints import Match
@@ -26,7 +27,21 @@ if TYPE_CHECKING:  # a tenth of a second that a list does not need
 
 WIDTH = 100
 STYLE = {"P1": "bold red", "P2": "red", "P3": "yellow", "P4": ""}
-TIMELINE = 14
+TIMELINE, FINDINGS, MESSAGES = 12, 4, 5
+"""Lines of each part of a story, so that it fits one screen."""
+
+NEXT = {
+    "NEW": ("triager", "weighs it", "triage"),
+    "TRIAGED": ("triager", "gives it to a team", "assign"),
+    "ASSIGNED": ("owner", "acknowledges it", "ack"),
+    "ACKNOWLEDGED": ("owner", "begins to work", "start"),
+    "IN_PROGRESS": ("owner", "mends it", "mitigate | resolve"),
+    "ON_HOLD": ("owner", "goes on", "resume"),
+    "MITIGATED": ("owner", "says what was done", "resolve"),
+    "DELIVERED": ("requester", "has the last word", "accept | reopen"),
+}
+"""Who acts next where something is to be done by a person, and by which command."""
+
 QUEUED = (
     "escalation_id", "is_open", "priority", "status", "owner_team", "title", "due_at",
     "due_calendar",
@@ -50,9 +65,9 @@ def queue(
         lines = (json.dumps(_plain(row) | _slack(left[row["escalation_id"]])) for row in ordered)
         sys.stdout.writelines(f"{line}\n" for line in lines)
         return
-    table = Table(box=None, pad_edge=False, width=WIDTH, padding=(0, 1, 0, 0))
+    table = Table(box=None, pad_edge=False, expand=True, padding=(0, 1, 0, 0))
     # Only the title gives way where a line is too long.
-    for name, least in (("id", 19), ("", 2), ("status", 12), ("left", 7), ("owner", 13)):
+    for name, least in (("id", 19), ("prio", 4), ("status", 12), ("left", 7), ("owner", 13)):
         side: Literal["left", "right"] = "right" if name == "left" else "left"
         table.add_column(name, no_wrap=True, justify=side, min_width=least)
     table.add_column("what", no_wrap=True, ratio=1)
@@ -76,6 +91,7 @@ def story(
     messages: Sequence[Mapping[str, Any]],
     desk: Desk,
     now: dt.datetime,
+    ui_url: str,
     *,
     as_json: bool,
 ) -> None:
@@ -85,11 +101,16 @@ def story(
         click.echo(json.dumps({**whole, "messages": [_plain(m) for m in messages]}))
         return
     out = console()
-    head = Text(f"{state.escalation_id}  {state.status}  ", style="bold")
+    head = Text(f"{state.escalation_id}  ", style="bold")
     head.append(state.priority, style=STYLE[state.priority])
-    out.print(head + Text(f"  {state.finding.title}"))
-    for name, said in _facts(state):
-        out.print(Text(f"{name:10}", style="bold") + Text(said))
+    out.print(head + Text(f"  {state.status}", style="bold"))
+    out.print(Text(state.finding.title))
+    facts = Table.grid(padding=(0, 1, 0, 0))
+    facts.add_column(style="bold", no_wrap=True, min_width=9)
+    facts.add_column()
+    for name, said in (*_facts(state), *_next(state, desk), *_link(state, ui_url)):
+        facts.add_row(name, Text(said))
+    out.print(facts)
     out.print()
     out.print(_clocks(state, desk, now))
     _timeline(out, log)
@@ -172,7 +193,8 @@ def taken(done: "Taken", place: str, *, as_json: bool) -> None:
 
 def console() -> Console:
     """Return the console of every table, as wide as a terminal is at least."""
-    return Console(width=WIDTH, highlight=False)
+    columns = shutil.get_terminal_size((WIDTH, 50)).columns
+    return Console(width=max(WIDTH, columns), highlight=False)
 
 
 def length(time: dt.timedelta) -> str:
@@ -191,6 +213,10 @@ def length(time: dt.timedelta) -> str:
 def _facts(state: Escalation) -> Iterator[tuple[str, str]]:
     found = state.finding
     yield "what", _what(found)
+    if found.since:
+        yield "since", f"{found.since}, by the data"
+    if found.details:
+        yield "why", found.details
     exposure = state.exposure
     if exposure is not None:
         all_ = found.channel_impressions
@@ -211,13 +237,33 @@ def _facts(state: Escalation) -> Iterator[tuple[str, str]]:
         yield "waits", state.hold_reason.replace("_", " ")
 
 
+def _next(state: Escalation, desk: Desk) -> Iterator[tuple[str, str]]:
+    if state.status not in NEXT:
+        return
+    role, does, verb = NEXT[state.status]
+    who = {
+        "owner": state.owner_team or desk.duty,
+        "requester": team_of(state.requester),
+        "triager": "/".join(desk.policy.roles.triager),
+    }[role]
+    yield "next", f"{who} {does}: governance escalations {verb} {state.escalation_id}"
+
+
+def _link(state: Escalation, ui_url: str) -> Iterator[tuple[str, str]]:
+    evidence = state.finding.evidence_uri
+    if evidence:
+        yield "link", f"{ui_url.rstrip('/')}{evidence}" if evidence.startswith("/") else evidence
+
+
 def _what(found: Finding) -> str:
     where = [found.strategy_id, found.channel, found.category, found.market, found.feed]
     place = ", ".join(part for part in where if part)
     numbers = ""
     if found.observed is not None:
-        numbers = f": {found.metric or 'observed'} {_number(found.observed)}"
-        numbers += f" against {_number(found.expected)}" if found.expected is not None else ""
+        figures = [x for x in (found.observed, found.expected) if x is not None]
+        is_share = all(0 <= x <= 1 for x in figures)
+        said = [f"{x:.1%}" if is_share else f"{x:,.4g}" for x in figures]
+        numbers = f": {found.metric or 'observed'} {' against '.join(said)}"
     return f"{found.type.replace('_', ' ')} on {place or 'the whole market'}{numbers}"
 
 
@@ -226,7 +272,7 @@ def _number(value: float) -> str:
 
 
 def _clocks(state: Escalation, desk: Desk, now: dt.datetime) -> Table:
-    table = Table(box=None, pad_edge=False, width=WIDTH, padding=(0, 1, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("clock", "target", "calendar", "since", "due", "left", "outcome"):
         table.add_column(name, no_wrap=True)
     for clock in state.clocks.values():
@@ -265,13 +311,14 @@ def _timeline(out: Console, log: Sequence[Event]) -> None:
 def _findings(out: Console, state: Escalation) -> None:
     out.print()
     out.print(Text("findings", style="bold"))
-    for seen in state.findings.values():
-        days = f"{seen.first_on} to {seen.last_on}, {seen.times} days"
-        gone = f", gone since {seen.cleared_on}" if seen.cleared_on else ""
-        line = f"  {seen.finding.title} ({days}{gone})"
+    for seen in [*state.findings.values()][:FINDINGS]:
+        until = f" to {seen.last_on}" if seen.times > 1 else ""
+        gone = f", gone {seen.cleared_on}" if seen.cleared_on else ""
+        line = f"  {seen.first_on}{until}{gone}  {seen.finding.title}"
         out.print(Text(line), no_wrap=True, overflow="ellipsis")
-        if seen.finding.evidence_uri:
-            out.print(Text(f"    {seen.finding.evidence_uri}", style="dim"))
+    if len(state.findings) > FINDINGS:
+        more = len(state.findings) - FINDINGS
+        out.print(Text(f"  ... {more} more; --json shows all", style="dim"))
 
 
 def _messages(out: Console, messages: Sequence[Mapping[str, Any]]) -> None:
@@ -279,9 +326,13 @@ def _messages(out: Console, messages: Sequence[Mapping[str, Any]]) -> None:
         return
     out.print()
     out.print(Text("messages", style="bold"))
-    for row in messages[-8:]:
+    if len(messages) > MESSAGES:
+        out.print(Text(f"  ... {len(messages) - MESSAGES} before; --json shows all", style="dim"))
+    for row in messages[-MESSAGES:]:
         when = row["sent_at"] or row["created_at"]
-        said = row["receipt"] or row["last_error"] or ""
+        said = row["last_error"] or row["receipt"] or ""
+        if row["state"] == "pending":
+            said = f"leaves {row['next_attempt_at']:%F %H:%M} {said}"
         line = f"  {when:%F %H:%M}  {row['kind']:13} to {row['recipient']}: {row['state']} {said}"
         out.print(Text(line.rstrip()), no_wrap=True, overflow="ellipsis")
 

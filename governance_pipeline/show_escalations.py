@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +18,7 @@ from governance_pipeline.adapters import ops_codec as codec
 from governance_pipeline.domain.calendars import NOTHING
 from governance_pipeline.domain.clocks import Clock, is_breached, slack
 from governance_pipeline.domain.desk import Desk, team_of
-from governance_pipeline.domain.escalation import Escalation, Event, Measurement
+from governance_pipeline.domain.escalation import Escalation, Event
 from governance_pipeline.domain.findings import Finding
 from governance_pipeline.domain.fingerprints import Match
 
@@ -267,10 +268,6 @@ def _what(found: Finding) -> str:
     return f"{found.type.replace('_', ' ')} on {place or 'the whole market'}{numbers}"
 
 
-def _number(value: float) -> str:
-    return f"{value:.1%}" if 0 <= value <= 1 else f"{value:,.4g}"
-
-
 def _clocks(state: Escalation, desk: Desk, now: dt.datetime) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("clock", "target", "calendar", "since", "due", "left", "outcome"):
@@ -330,10 +327,12 @@ def _messages(out: Console, messages: Sequence[Mapping[str, Any]]) -> None:
         out.print(Text(f"  ... {len(messages) - MESSAGES} before; --json shows all", style="dim"))
     for row in messages[-MESSAGES:]:
         when = row["sent_at"] or row["created_at"]
-        said = row["last_error"] or row["receipt"] or ""
+        said = row["last_error"] or ""
         if row["state"] == "pending":
             said = f"leaves {row['next_attempt_at']:%F %H:%M} {said}"
-        line = f"  {when:%F %H:%M}  {row['kind']:13} to {row['recipient']}: {row['state']} {said}"
+        way = f"{row['recipient']} by {row['route']}" if row["route"] else row["recipient"]
+        state = row["state"].replace("_", " ")
+        line = f"  {when:%F %H:%M}  {row['kind']:13} {state:10}  to {way} {said}"
         out.print(Text(line.rstrip()), no_wrap=True, overflow="ellipsis")
 
 
@@ -344,27 +343,10 @@ def _result(out: Console, state: Escalation) -> None:
     made = state.result
     out.print(Text("result", style="bold"))
     out.print(f"  {made.code} by {made.by}: {made.change}; {made.evidence_uri}", markup=False)
-    if state.measurement is None:
-        out.print("  not measured yet")
-    else:
-        out.print(f"  {measured(state.measurement)}", markup=False)
+    said = state.measurement.statement if state.measurement else "not measured yet"
+    out.print(Padding(Text(said), (0, 0, 0, 2)))
     for team in state.stakeholders:
         out.print(f"  {team}: {state.receipts.get(team, 'no receipt yet')}", markup=False)
-
-
-def measured(found: Measurement) -> str:
-    """Return a before and after in words and numbers.
-
-    >>> measured(Measurement("improved", "it helped", "recall", 0.5, 0.7, 0.2, 0.1, 0.3))
-    'improved: it helped; recall 50.0% before, 70.0% after (+20.0%, 95%: +10.0% to +30.0%)'
-    """
-    said = f"{found.verdict.replace('_', ' ')}: {found.statement}"
-    if found.before is not None and found.after is not None:
-        said += f"; {found.metric} {_number(found.before)} before, {_number(found.after)} after"
-    if found.difference is not None and found.difference_lo is not None:
-        ends = f"{found.difference_lo:+.1%} to {found.difference_hi:+.1%}"
-        said += f" ({found.difference:+.1%}, 95%: {ends})"
-    return said + (f"; known on {found.known_on}" if found.known_on else "")
 
 
 def _left(row: Mapping[str, Any], desk: Desk, now: dt.datetime) -> dt.timedelta | None:

@@ -48,8 +48,12 @@ with needed as (
     select strategy_id, metric, max_by(goal, effective_from) as goal
     from lake.strategy_goals where goal is not null group by strategy_id, metric
 )
-select n.strategy_id, s.name, s.polarity, n.about as metric, n.date, n.reason, n.suspected_cause,
-    n.cause_evidence, case when n.metric = n.about then n.since end as since,
+select n.strategy_id, s.name, s.polarity, n.about as metric, n.date,
+    -- What a status says is of one metric; of the other only its numbers are known.
+    case when n.metric = n.about then n.reason end as reason,
+    case when n.metric = n.about then n.suspected_cause end as suspected_cause,
+    case when n.metric = n.about then n.cause_evidence end as cause_evidence,
+    case when n.metric = n.about then n.since end as since,
     case when n.channel = 'all' then c.only_channel else n.channel end as channel,
     case n.about when 'precision' then e.precision else e.recall end as estimate,
     case n.about when 'precision' then e.precision_lo else e.recall_lo end as estimate_lo,
@@ -67,7 +71,7 @@ left join estimates e on e.strategy_id = n.strategy_id
     and e.channel = case when n.channel = 'all' then coalesce(c.only_channel, 'all')
         else n.channel end
 where n.channel = 'all' or not n.has_whole
-order by n.strategy_id, n.about, n.channel
+order by n.strategy_id, n.metric <> n.about, n.channel
 """
 REFUSALS = """
 with newest as (select max(delivery_date) as day from lake.deliveries)

@@ -417,10 +417,7 @@ def _act(
     from governance_pipeline.adapters.transitions import command_of
 
     with _desk(settings) as (store, desk):
-        if "duplicate_of" in values:
-            parent = store.load(values["duplicate_of"])
-            values = {"parent_id": parent.escalation_id, "parent_status": parent.status}
-        command = command_of(verb, desk.actor(actor), reason, values)
+        command = command_of(store, verb, desk.actor(actor), reason, values)
         state, events = act_on(store, desk, escalation_id, command, _now(), announce)
     if not is_silent:
         show.acted(state, events, as_json=as_json)

@@ -33,7 +33,7 @@ VERBS: dict[str, tuple[type[c.Command], tuple[str, ...]]] = {
     "triage": (c.Triage, ("severity", "urgency")),
     "assign": (c.Assign, ("team", "person")),
     "bounce": (c.Bounce, ()),
-    "duplicate": (c.MarkDuplicate, ("parent_id", "parent_status")),
+    "duplicate": (c.MarkDuplicate, ("duplicate_of",)),
 }
 """What may be asked by a row, and the columns it needs beside actor, reason and at."""
 
@@ -52,8 +52,21 @@ class Taken:
     refused: list[str] = field(default_factory=list)
 
 
-def command_of(verb: str, actor: str, reason: str, values: Mapping[str, Any]) -> c.Command:
+OPTIONAL = ("triage", "assign")
+"""Verbs that need none of their columns."""
+
+
+def command_of(
+    store: OpsStore, verb: str, actor: str, reason: str, values: Mapping[str, Any]
+) -> c.Command:
     """Return the command that a verb stands for.
+
+    Args:
+        store: Knows what another escalation is, where a verb names one.
+        verb: One of `VERBS`.
+        actor: Who asks.
+        reason: Why.
+        values: What the verb needs, by name; the rest is left alone.
 
     Raises:
         InputError: If the verb is unknown or a value that it needs is missing.
@@ -63,8 +76,11 @@ def command_of(verb: str, actor: str, reason: str, values: Mapping[str, Any]) ->
     kind, needed = VERBS[verb]
     given = {name: values.get(name) or None for name in needed}
     missing = [name for name, value in given.items() if value is None]
-    if missing and verb not in ("triage", "assign"):
+    if missing and verb not in OPTIONAL:
         raise InputError(f"{verb} needs {', '.join(missing)}")
+    if kind is c.MarkDuplicate:
+        parent = store.load(str(given["duplicate_of"]))
+        given = {"parent_id": parent.escalation_id, "parent_status": parent.status}
     return kind(actor=actor, reason=reason, **given)
 
 
@@ -185,7 +201,7 @@ def _take(
     escalation_id = row.get("escalation_id") or _by_ticket(store, row.get("external_ref"))
     actor = desk.actor(str(row.get("actor") or ""))
     verb = str(row.get("action") or "")
-    command = command_of(verb, actor, str(row.get("reason") or ""), row)
+    command = command_of(store, verb, actor, str(row.get("reason") or ""), row)
     state = store.load(escalation_id)
     if row.get("at") and any(
         (event.actor, event.at, event.reason) == (actor, at, command.reason)

@@ -5,6 +5,7 @@ import dagster as dg
 from governance_pipeline.adapters.landing import Calendar
 from governance_pipeline.defs import (
     accuracy,
+    acting,
     automation,
     escalations,
     failed_checks,
@@ -43,7 +44,7 @@ def build_definitions(
             publish.published_snapshot_asset(),
         ],
         asset_checks=[] if registry is None else [strategies.strategy_checks(registry)],
-        jobs=[taking_in, judging, escalating, escalations.acting_job()],
+        jobs=[taking_in, judging, escalating, acting.opening_job(), acting.acting_job()],
         schedules=[
             *automation.schedules(taking_in, judging, partitions),
             escalations.escalate_schedule(escalating),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -16,7 +17,7 @@ from governance_pipeline.adapters.escalating import open_desk
 from governance_pipeline.adapters.home import make_home
 from governance_pipeline.adapters.ops_store import OpsStore
 from governance_pipeline.adapters.registry_store import apply_registry
-from governance_pipeline.defs import escalations
+from governance_pipeline.defs import acting, escalations
 from governance_pipeline.defs.automation import escalate_job
 from governance_pipeline.defs.failed_checks import take_in_checks
 from governance_pipeline.defs.resources import DeskAt
@@ -125,22 +126,63 @@ def test_verdicts_on_strategies_are_left_to_the_judgement(
     assert not list(store.open_states())
 
 
+def launch(
+    job: dg.JobDefinition, config: dict[str, Any], instance: dg.DagsterInstance, desk: DeskAt
+) -> bool:
+    """Launch a job of one op as the launchpad does, and say whether it succeeded."""
+    (op,) = job.graph.node_dict
+    return job.execute_in_process(
+        {"ops": {op: {"config": config}}}, instance=instance, resources={"desk": desk},
+        raise_on_error=False,
+    ).success  # fmt: skip
+
+
 def test_an_engineer_acts_from_the_launchpad(
     instance: dg.DagsterInstance, desk: DeskAt, store: OpsStore
 ) -> None:
-    key = open_one(store, desk)
-    asked = {"escalation": key, "verb": "ack", "actor": "moderation/ines", "reason": "on it"}
-    job = escalations.acting_job()
-    config = {"ops": {"act": {"config": asked}}}
-    done = job.execute_in_process(config, instance=instance, resources={"desk": desk})
-    assert done.success
-    assert store.load(key).status == "ACKNOWLEDGED"
-    refused = job.execute_in_process(
-        {"ops": {"act": {"config": {**asked, "actor": "algo/ada", "verb": "mitigate"}}}},
-        instance=instance, resources={"desk": desk}, raise_on_error=False,
-    )  # fmt: skip
-    assert not refused.success
-    assert store.load(key).status == "ACKNOWLEDGED"
+    ines = {"actor": "moderation/ines", "reason": "it is so"}
+    opening = {**ines, "title": "Toys are hidden", "type": "wrong_suppression", "market": "DE",
+               "strategy_id": "prohibited-goods-filter", "needed_by": "2026-04-03"}  # fmt: skip
+    assert launch(acting.opening_job(), opening, instance, desk)
+    (state,) = store.open_states()
+    assert (state.status, state.requester, state.finding.market) == ("NEW", ines["actor"], "DE")
+    job, key = acting.acting_job(), state.escalation_id[:12]
+    resolved = {"code": "strategy_fixed", "evidence_uri": "https://t.example/7", "change": "v3"}
+    for actor, action, status in (
+        ("governance/gwen", {"triage": {"severity": "S2"}}, "ASSIGNED"),
+        ("algo/ada", {"ack": {}}, None),
+        ("moderation/ines", {"ack": {}}, "ACKNOWLEDGED"),
+        ("moderation/ines", {"hold": {"awaiting": "legal_hold"}}, "ON_HOLD"),
+        ("moderation/ines", {"resolve": resolved}, "RESULT_READY"),
+    ):
+        asked: dict[str, Any] = {**ines, "escalation": key, "actor": actor, "action": action}
+        before = store.load(key).status
+        assert launch(job, asked, instance, desk) is (status is not None)
+        assert store.load(key).status == (status or before)
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        ({"hold": {}}, 'Missing required config entry "awaiting" at path root:ops:act:config'),
+        (
+            {"hold": {"awaiting": "no_time"}},
+            "hold:awaiting not in enum type PauseReason got no_time",
+        ),
+        (
+            {"explode": {}},
+            'unexpected config entry "explode" at path .*mitigate: { record: String }',
+        ),
+        ({"ack": {"record": "x"}}, 'unexpected config entry "record" at path .*action:ack'),
+        ({"ack": {}, "start": {}}, "only specify a single field"),
+    ],
+)
+def test_the_launchpad_names_a_field_that_is_wrong_before_anything_runs(
+    action: dict[str, Any], said: str
+) -> None:
+    asked = {"escalation": "2026", "actor": "moderation", "reason": "x", "action": action}
+    with pytest.raises(dg.DagsterInvalidConfigError, match=f"(?s){said}"):
+        dg.validate_run_config(acting.acting_job(), {"ops": {"act": {"config": asked}}})
 
 
 def test_a_dead_letter_turns_the_check_red(

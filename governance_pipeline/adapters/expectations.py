@@ -170,9 +170,13 @@ class _Dialect(enum.StrEnum):
 
 
 def _teach_duckdb() -> None:
-    """Let Great Expectations keep its DuckDB connection, and write DuckDB's regular expressions."""
+    """Let Great Expectations keep its DuckDB connection, and write DuckDB's regular expressions.
+
+    For each rule it asks which columns are a table's primary key; staged tables have none.
+    """
     import great_expectations.execution_engine.sqlalchemy_execution_engine as engine
     import sqlalchemy as sa
+    from duckdb_engine import Dialect
     from great_expectations.expectations.metrics.column_map_metrics import (
         column_values_match_regex as regex,
     )
@@ -183,6 +187,7 @@ def _teach_duckdb() -> None:
         *engine._PERSISTED_CONNECTION_DIALECTS,
         _Dialect.DUCKDB,
     )
+    Dialect.get_pk_constraint = lambda *_, **__: {"constrained_columns": [], "name": None}
     shipped = regex.get_dialect_regex_expression
 
     def for_any_dialect(column: Any, pattern: str, dialect: Any, positive: bool = True) -> Any:

@@ -254,6 +254,19 @@ def test_the_message_says_what_happened_who_is_hurt_by_when_and_what_to_do(
         assert part in text
 
 
+def test_what_is_found_together_is_told_together_as_what_it_adds_up_to(
+    store: OpsStore, endpoint: Endpoint
+) -> None:
+    mild = replace(DROP, type="wrong_promotion", metric="precision", exposure=10.0)
+    open_(store, mild, DROP, desk=with_route())
+    assert [row.priority for row in store.open_states()] == ["P2"]
+    send(store, endpoint, desk=with_route())
+    ((key, said),) = endpoint.got
+    assert key.split("/")[2] == "opened"
+    assert said["title"].startswith("[P2] ")
+    assert "seen on" not in said["message"]  # two findings of one day are no second day
+
+
 def test_a_pass_that_changes_nothing_sends_nothing(store: OpsStore, endpoint: Endpoint) -> None:
     open_(store)
     send(store, endpoint)

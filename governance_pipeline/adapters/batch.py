@@ -48,7 +48,8 @@ class Batch:
     """One range of one feed on its way.
 
     `whole` has the staged files that hold one delivery's rows and no other's, by partition;
-    deliveries in `mixed` share theirs. `last_days` says where sources that date their rows end.
+    deliveries in `mixed` share theirs. Of the files in `without_lines` rows were read without the
+    text that they were delivered as. `last_days` says where sources that date their rows end.
     """
 
     feed: Feed
@@ -66,6 +67,7 @@ class Batch:
     has_rows: bool = False
     whole: dict[int, list[Path]] = field(default_factory=dict)
     mixed: set[int] = field(default_factory=set)
+    without_lines: set[int] = field(default_factory=set)
     last_days: dict[str, dt.date] = field(default_factory=dict)
 
     @property

@@ -12,6 +12,7 @@ from governance_pipeline.adapters.batch import Batch, Partition
 from governance_pipeline.adapters.drift import retyped
 from governance_pipeline.adapters.extras import write_extras
 from governance_pipeline.adapters.ledger import SourceFile
+from governance_pipeline.adapters.lines import find_lines
 from governance_pipeline.adapters.manifests import Manifest, RuleResult
 from governance_pipeline.adapters.matching import touched_days
 from governance_pipeline.adapters.registry_store import applied_hash
@@ -59,9 +60,13 @@ def _write(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[str, dic
     feed, folder = batch.feed, batch.folder
     connection.execute("set variable feed = $feed", {"feed": feed.name})
     connection.execute("set variable run_id = $run_id", {"run_id": batch.run_id})
+    find_lines(connection, batch)
     written = {
         "quarantine": lake.write_partitions(
-            connection, verdicts.quarantine_sql(feed), lake.QUARANTINE, folder / "quarantine"
+            connection,
+            verdicts.quarantine_sql(feed, "lines"),
+            lake.QUARANTINE,
+            folder / "quarantine",
         ),
         "extra": write_extras(connection, batch),
     }

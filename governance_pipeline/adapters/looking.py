@@ -47,8 +47,8 @@ def _look_at_parquet(file: DeliveredFile, scratch: Path) -> DeliveredFile:
 
     if file.path.suffix in (".gz", ".zst"):  # DuckDB reads Parquet only as it is
         plain = scratch / f"{file.number}.parquet"
-        with _unpacked(file.path) as unpacked, plain.open("wb") as written:
-            shutil.copyfileobj(unpacked, written, 1 << 20)
+        with unpacked(file.path) as stream, plain.open("wb") as written:
+            shutil.copyfileobj(stream, written, 1 << 20)
         file = replace(file, read_from=plain)
     if file.bytes == 0:
         return file
@@ -61,10 +61,13 @@ def _look_at_parquet(file: DeliveredFile, scratch: Path) -> DeliveredFile:
     )
 
 
-def _unpacked(file: Path) -> BinaryIO:
+def unpacked(file: Path) -> BinaryIO:
+    """Open a file that may be packed; it gives what is in it."""
     import zstandard
 
-    return cast(BinaryIO, (gzip if file.suffix == ".gz" else zstandard).open(file, "rb"))
+    if file.suffix in (".gz", ".zst"):
+        return cast(BinaryIO, (gzip if file.suffix == ".gz" else zstandard).open(file, "rb"))
+    return file.open("rb")
 
 
 def _look_at_csv(file: DeliveredFile, header: str) -> DeliveredFile:

@@ -17,6 +17,7 @@ from governance_pipeline.feeds import Feed
 
 SEPARATOR = "\x01"  # never inside JSON, where control characters are escaped
 LONGEST_LINE = 8_000_000
+BLANK = " \t\n\v\f\r"  # what the JSON reader passes over between two rows
 NOT_ROWS = ("unreadable",)  # the columns of a file in which no line is a row
 
 
@@ -91,16 +92,18 @@ def columns_of(files: Sequence[DeliveredFile]) -> list[str]:
 
 
 def trusting_json_sql(files: Sequence[DeliveredFile]) -> str:
-    """Return the SQL of all rows of JSON files in which every line is a good row.
+    """Return the SQL of all rows of JSON files in which every line is an object.
 
-    It costs a third of `raw_sql` and keeps neither lines nor their numbers: the reader stops at a
-    broken line, and who finds a row that is turned away must read again.
+    It costs half of `raw_sql` and keeps no lines: the reader stops at a broken one. Where nothing
+    is in a row its line may be no object, so it is marked by an empty `whole`.
     """
     names = columns_of(files)
+    listed = ", ".join(map(quoted, names))
     return (
         "select struct_pack(file := file_index, row_number := null::bigint,"
-        " unreadable := null::varchar, whole := ''::varchar) as _origin,"
-        f" {', '.join(map(quoted, names))} from read_json($paths, columns = {_read_as(names)},"
+        " unreadable := null::varchar,"
+        f" whole := case when coalesce({listed}) is null then '' end) as _origin,"
+        f" {listed} from read_json($paths, columns = {_read_as(names)},"
         " format = 'newline_delimited', auto_detect = false,"
         f" maximum_object_size = {LONGEST_LINE})"
     )
@@ -122,8 +125,8 @@ def _json_sql(columns: Sequence[str]) -> str:
                 select file_index, line, try(json_transform(line, '{shape}')) as row
                 from read_csv($paths, columns = {{'line': 'varchar'}}, header = false,
                     delim = '{SEPARATOR}', quote = '', escape = '', auto_detect = false,
-                    store_rejects = true, max_line_size = {LONGEST_LINE})
-                where trim(line) <> ''
+                    strict_mode = false, store_rejects = true, max_line_size = {LONGEST_LINE})
+                where trim(line, {literal(BLANK)}) <> ''
             )
         )
     )"""

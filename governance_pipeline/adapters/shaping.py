@@ -85,28 +85,29 @@ def shaped_sql(
         SourceError: If the mapping of its source does not work.
     """
     source, is_json = unit.files[0].source, unit.files[0].form == "json"
+    bad = _if_bad(unit.suite, "whole" if is_json else "to_json(whole)::varchar")
     raw = raw_sql(unit.files)
     bound = {"paths": [str(file.read_from) for file in unit.files]}
     if not source or not source.mapping:
         mapped = f"select _origin as __origin, * exclude (_origin) from ({raw})"
-        return [(_staged_sql(unit, columns_of(unit.files), mapped, is_json), bound)]
+        return [(_staged_sql(unit, columns_of(unit.files), mapped, bad), bound)]
     readable = f"select * from ({raw}) where _origin.unreadable is null"
     mapped = f"with source as ({readable}) {_with_origin(source.said, source.mapping)}"
     available = _mapped_columns(connection, source.said, mapped, bound)
     lost = [name for name in unit.suite.required if name not in map(str.lower, available)]
     if lost:
         raise SourceError(f"the mapping of {source.said} gives no {', '.join(lost)}; add them")
-    statements = [(_staged_sql(unit, available, mapped, is_json), bound)]
+    statements = [(_staged_sql(unit, available, mapped, bad), bound)]
     if is_json:
         broken = f"select _origin as __origin from ({raw}) where _origin.unreadable is not null"
-        statements.append((_staged_sql(unit, [], broken, is_json), bound))
+        statements.append((_staged_sql(unit, [], broken, bad), bound))
     return statements
 
 
 def trusting_sql(unit: Unit) -> tuple[str, dict[str, list[str]]] | None:
-    """Return the statement of a unit's rows as if none were bad, where that is cheaper.
+    """Return the statement of a unit's rows without their lines, where that is cheaper.
 
-    A row that is turned away nonetheless has an empty `row_json`: then it must be read again.
+    A row with an empty `row_json` may be none: then all must be read again, line by line.
     """
     columns = columns_of(unit.files)
     if unit.text_form != "json" or tuple(columns) == NOT_ROWS:
@@ -115,7 +116,7 @@ def trusting_sql(unit: Unit) -> tuple[str, dict[str, list[str]]] | None:
         f"select _origin as __origin, * exclude (_origin) from ({trusting_json_sql(unit.files)})"
     )
     bound = {"paths": [str(file.read_from) for file in unit.files]}
-    return _staged_sql(unit, columns, mapped, is_json=True), bound
+    return _staged_sql(unit, columns, mapped, "__origin.whole"), bound
 
 
 def rejects_sql(unit: Unit) -> str:
@@ -128,7 +129,7 @@ def rejects_sql(unit: Unit) -> str:
         " from reject_errors e join reject_scans s using (scan_id, file_id)"
         " group by s.file_path, e.line"
     )
-    return _staged_sql(unit, [], rejected, True)
+    return _staged_sql(unit, [], rejected, "whole")
 
 
 def _with_origin(where: str, mapping: str) -> str:
@@ -149,7 +150,7 @@ def _mapped_columns(
     return [name for name, *_ in found if not name.startswith(("_origin", "__origin"))]
 
 
-def _staged_sql(unit: Unit, available: Sequence[str], mapped: str, is_json: bool) -> str:
+def _staged_sql(unit: Unit, available: Sequence[str], mapped: str, row_json: str) -> str:
     feed = unit.feed
     there = {name.lower(): f"m.{quoted(name)}" for name in available}
     given = {name: there.get(name, "null::varchar") for name in feed.columns}
@@ -178,11 +179,10 @@ def _staged_sql(unit: Unit, available: Sequence[str], mapped: str, is_json: bool
     day = f"{quoted(unit.split_by)}::date" if unit.split_by else unit.of_file(days, "date")
     computed = {name: f"{sql} as {quoted(name)}" for name, sql in feed.computed.items()}
     kept = [quoted(n) for n in (*feed.columns, *map(uncast_name, castable(feed)), *computed)]
-    whole = "whole" if is_json else "to_json(whole)::varchar"
     return f"""
     select part, file, {"delivery_date" if unit.split_by else "null::date"} as split_date,
         row_number, unreadable, {", ".join(kept)},
-        case when {_breaks_a_critical_rule(unit.suite)} then {whole} end as row_json
+        {row_json} as row_json
     from (
         select *, {", ".join([f"{day} as delivery_date", *computed.values()])}
         from (
@@ -195,9 +195,10 @@ def _staged_sql(unit: Unit, available: Sequence[str], mapped: str, is_json: bool
     )"""
 
 
-def _breaks_a_critical_rule(suite: Suite) -> str:
+def _if_bad(suite: Suite, whole: str) -> str:
+    """Return the SQL that keeps the text of a row that breaks a critical rule, and of no other."""
     broken = [f"({rule.broken})" for _, rule in suite.row_rules if rule.severity == "critical"]
-    return " or ".join(broken) or "false"
+    return f"case when {' or '.join(broken) or 'false'} then {whole} end"
 
 
 def _cast(given: str, kind: str) -> str:

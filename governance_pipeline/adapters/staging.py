@@ -15,18 +15,15 @@ import duckdb
 
 from governance_pipeline.adapters.batch import Batch
 from governance_pipeline.adapters.fitting import fitting_files
-from governance_pipeline.adapters.lake import ROWS_PER_FILE
 from governance_pipeline.adapters.reading import DeliveredFile
 from governance_pipeline.adapters.shaping import (
     Unit,
-    castable,
     rejects_sql,
     shaped_sql,
     trusting_sql,
-    uncast_name,
 )
-from governance_pipeline.adapters.sql import literal, quoted
-from governance_pipeline.feeds import Feed
+from governance_pipeline.adapters.sql import literal
+from governance_pipeline.adapters.staged import show_staged
 
 # What may be one file's fault; anything else is ours or the machine's.
 FILE_ERRORS = (
@@ -37,6 +34,9 @@ FILE_ERRORS = (
     duckdb.OutOfRangeException,
     duckdb.SequenceException,
 )
+# Values that are nearly all different are written as they are, and not first looked for in a
+# dictionary that is then given up; strategies, categories and all closed sets still have one.
+PARQUET = "format parquet, dictionary_size_limit 4096"
 BIG = 16_000_000  # bytes from which a file is read by a statement of its own
 
 
@@ -60,7 +60,7 @@ def stage(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[int, str]
         problems |= _stage_unit(connection, batch, unit, numbers)
     batch.whole = {part: files for part, files in batch.whole.items() if part not in batch.mixed}
     connection.execute(f"set threads = {threads}")
-    _show(connection, batch)
+    show_staged(connection, batch)
     return problems
 
 
@@ -117,13 +117,14 @@ def _stage_unit(
     kind = "split" if unit.split_by else "dated"
     target = batch.folder / "staged" / f"{kind}-{next(numbers):05d}.parquet"
     if _trust(connection, unit, target):
+        batch.without_lines |= {file.number for file in unit.files}
         _note_whose(batch, unit, [target])
         return {}
     written = []
     try:
         for sql, bound in shaped_sql(connection, unit):
             written.append(batch.folder / "staged" / f"{kind}-{next(numbers):05d}.parquet")
-            connection.execute(f"copy ({sql}) to {literal(written[-1])} (format parquet)", bound)
+            connection.execute(f"copy ({sql}) to {literal(written[-1])} ({PARQUET})", bound)
         if unit.files[0].form != "parquet":
             written.append(batch.folder / "staged" / f"{kind}-{next(numbers):05d}.parquet")
             _keep_rejects(connection, unit, written[-1])
@@ -146,13 +147,13 @@ def _stage_unit(
 
 
 def _trust(connection: duckdb.DuckDBPyConnection, unit: Unit, target: Path) -> bool:
-    """Read files as if none of their rows were bad; return whether none is."""
+    """Read files without their lines, if every line is an object; return whether that is so."""
     trusting = trusting_sql(unit)
     if trusting is None:
         return False
     sql, bound = trusting
     try:
-        connection.execute(f"copy ({sql}) to {literal(target)} (format parquet)", bound)
+        connection.execute(f"copy ({sql}) to {literal(target)} ({PARQUET})", bound)
         query = "select 1 from read_parquet($file) where row_json is not null limit 1"
         if not connection.execute(query, {"file": str(target)}).fetchone():
             return True
@@ -182,81 +183,3 @@ def _keep_rejects(connection: duckdb.DuckDBPyConnection, unit: Unit, target: Pat
 def _forget_rejects(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("drop table if exists reject_errors")
     connection.execute("drop table if exists reject_scans")
-
-
-def _show(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    """Create the view `staged` over what was written and copied, in the order of delivery."""
-    feed, staged = batch.feed, batch.folder / "staged"
-    # Rows that name no day go to the first day of their file, which is the same whatever range is
-    # taken in, so the quarantine has them once; they do not speak against that day's delivery.
-    shown = [
-        _rows_sql(feed, sorted(staged.glob("dated-*.parquet")), 0),
-        _split_sql(connection, batch, sorted(staged.glob("split-*.parquet"))),
-        _fitting_sql(feed, sorted((batch.folder / "fitting").glob("*/*/*.parquet"))),
-    ]
-    union = " union all by name ".join(sql for sql in shown if sql)
-    if union:
-        connection.execute(
-            "create view staged as select w.delivery_channel, w.delivery_date, s.*"
-            f" from ({union}) s join wanted w on w.part = s.part"
-        )
-        batch.has_rows = connection.execute("select 1 from staged limit 1").fetchone() is not None
-
-
-def _rows_sql(feed: Feed, files: Sequence[Path], offset: int) -> str:
-    """Return the rows of files in staged shape."""
-    if not files:
-        return ""
-    names = (*feed.columns, *map(uncast_name, castable(feed)), *feed.computed)
-    return (
-        "select part, file, true as is_dated, row_number, unreadable, row_json,"
-        f" {', '.join(map(quoted, names))}, {_id_sql(offset)} as id"
-        f" from read_parquet({_listed(files)})"
-    )
-
-
-def _split_sql(connection: duckdb.DuckDBPyConnection, batch: Batch, files: Sequence[Path]) -> str:
-    """Return the rows that date themselves, of the wanted days."""
-    if not files:
-        return ""
-    connection.execute(
-        "create table first_days as select file, min(split_date) as day"
-        f" from read_parquet({_listed(files)}) group by file"
-    )
-    batch.last_days = dict(
-        connection.execute(
-            "select f.channel, max(split_date) from files f"
-            f" join read_parquet({_listed(files)}) s on s.file = f.number group by all"
-        ).fetchall()
-    )
-    rows = _rows_sql(batch.feed, files, 1).replace("true as is_dated", "split_date")
-    return (
-        "select s.* exclude (split_date) replace (w.part as part),"
-        " split_date is not null as is_dated"
-        f" from ({rows}) s join files f on f.number = s.file"
-        " join first_days d on d.file = s.file"
-        " join wanted w on w.delivery_channel = f.channel"
-        " and w.delivery_date = coalesce(s.split_date, d.day)"
-    )
-
-
-def _fitting_sql(feed: Feed, files: Sequence[Path]) -> str:
-    if not files:
-        return ""
-    uncast = [f"null::varchar as {quoted(uncast_name(name))}" for name in castable(feed)]
-    computed = [f"{sql} as {quoted(name)}" for name, sql in feed.computed.items()]
-    columns = ", ".join([*map(quoted, feed.columns), *uncast, *computed])
-    return (
-        "select _part as part, _file as file, true as is_dated, null::bigint as row_number,"
-        f" null::varchar as unreadable, null::varchar as row_json, {columns}, {_id_sql(2)} as id"
-        f" from read_parquet({_listed(files)}, hive_partitioning = true,"
-        " hive_types = {'_part': 'integer', '_file': 'integer'})"
-    )
-
-
-def _id_sql(offset: int) -> str:
-    return f"({offset << 24} + file_index::bigint) * {ROWS_PER_FILE} + file_row_number"
-
-
-def _listed(files: Sequence[Path]) -> str:
-    return f"[{', '.join(map(literal, files))}]"

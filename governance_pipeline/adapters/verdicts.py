@@ -97,19 +97,24 @@ def refuse(connection: duckdb.DuckDBPyConnection, refused: set[Key]) -> None:
     )
 
 
-def quarantine_sql(feed: Feed) -> str:
-    """Return the rows turned away, whole; a row number counts the lines that were no rows too."""
+def quarantine_sql(feed: Feed, lines: str = "(select null as id, null as line)") -> str:
+    """Return the rows turned away, whole; a row number counts the lines that were no rows too.
+
+    Args:
+        feed: Whose rows they are.
+        lines: The table of the lines of rows that were staged without them; none by default.
+    """
     typed = ", ".join(f"{quoted(name)} := s.{quoted(name)}" for name in feed.columns)
     return f"""
     with away as (
         select s.*, t.rule, t.value from staged s join turned_away t using (id)
     ), starts as (
-        select file, id // {ROWS_PER_FILE} as written, min(id) as start from staged
+        select file, id // {ROWS_PER_FILE} as written, min(id) as start from places
         where row_number is null and file in (select file from away) group by all
     ), rejects as (
         select file, row_number - row_number() over (partition by file order by row_number)
             as good_before
-        from staged where row_number is not null
+        from places where row_number is not null
     ), placed as (
         select away.*, away.id - starts.start + 1 as place
         from away left join starts
@@ -121,9 +126,9 @@ def quarantine_sql(feed: Feed) -> str:
             select count(*) from rejects r where r.file = s.file and r.good_before < s.place
         )) as row_number,
         s.rule, 'critical' as severity, s.value,
-        coalesce(s.row_json, to_json(struct_pack({typed}))::varchar) as row_json,
+        coalesce(s.row_json, l.line, to_json(struct_pack({typed}))::varchar) as row_json,
         getvariable('run_id') as run_id
-    from placed s join files f on f.number = s.file
+    from placed s join files f on f.number = s.file left join {lines} l on l.id = s.id
     """
 
 

@@ -245,6 +245,7 @@ def test_a_source_without_dates_is_split_by_event_day(paths: Paths, tmp_path: Pa
         {"id": n, "when": f"{1 + n % 2:02d}/03/{2024 + n % 3}", "p": "0.5", "hit": n % 2}
         for n in range(60)
     ]
+    rows[33]["p"] = "7"
     rows += [{"id": 100 + n, "when": "no date", "p": "0.5", "hit": 0} for n in range(2)]
     (tmp_path / "logs").mkdir()
     for name, part in (("x.csv", rows[:31]), ("y.csv", rows[31:])):
@@ -264,14 +265,16 @@ def test_a_source_without_dates_is_split_by_event_day(paths: Paths, tmp_path: Pa
     made = take_in(paths, days, sources=[source])
     by_day = {m.delivery_date: (m.state, m.rows_accepted, m.rows_quarantined) for m in made}
     assert by_day.pop(dt.date(2024, 3, 1)) == ("accepted", 10, 2)
-    assert [rows for _, rows, _ in by_day.values()] == [10, 0, 10, 10, 0, 10, 10]
+    assert [rows for _, rows, _ in by_day.values()] == [9, 0, 10, 10, 0, 10, 10]
     assert by_day[dt.date(2024, 3, 2)][0] == "accepted"
     assert sum(m.rows_delivered for m in made) == 62
-    assert sum(m.rows_quarantined for m in made) == 2
+    assert sum(m.rows_quarantined for m in made) == 3
     assert take_in(paths, days, sources=[source]) == made
     alone = make_home(tmp_path / "alone")
-    one = only(take_in(alone, [days[4]], sources=[source]))
-    assert one.rows_accepted == 10
+    one = only(take_in(alone, [days[1]], sources=[source]))
+    assert one.rows_accepted == 9
+    (row,) = rows_in(alone, "decisions", "file, row_number, value", "quarantine")
+    assert (Path(row[0]).name, *row[1:]) == ("y.csv", 3, "7.0")
 
 
 def test_dated_sources_with_a_mapping_keep_their_days(paths: Paths, tmp_path: Path) -> None:

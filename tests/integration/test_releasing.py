@@ -144,7 +144,7 @@ def test_a_row_that_was_written_nowhere_is_missed(
     from governance_pipeline.adapters import verdicts
 
     sql = verdicts.quarantine_sql
-    monkeypatch.setattr(verdicts, "quarantine_sql", lambda feed: sql(feed) + " where false")
+    monkeypatch.setattr(verdicts, "quarantine_sql", lambda *of: sql(*of) + " where false")
     paths = make_home(tmp_path / "home")
     deliver(
         paths, "a.csv", as_csv([decision(n, action="?" if n == 3 else "none") for n in range(9)])

@@ -1,6 +1,9 @@
 """What becomes of delivered files: copied, kept or written anew, and every row in its place."""
 
+import datetime as dt
+import gzip
 import io
+import json
 from pathlib import Path
 
 import duckdb
@@ -8,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from governance_pipeline.adapters import staging
 from governance_pipeline.feeds import FEEDS
 from governance_pipeline.paths import Paths
 from tests.integration.deliveries import (
+    DAY,
     Row,
     as_jsonl,
     decision,
@@ -22,6 +27,7 @@ from tests.integration.deliveries import (
 )
 
 COLUMNS = FEEDS["decisions"].columns
+OTHER = DAY + dt.timedelta(days=1)
 MANY = 300_000  # more than DuckDB reads in one piece
 
 
@@ -76,9 +82,10 @@ def test_parquet_with_a_bad_row_or_an_empty_text_is_written_anew(paths: Paths, c
     assert found == [(0, 20 - made.rows_quarantined)]
 
 
-def test_the_lines_of_a_large_file_are_numbered_as_they_stand(paths: Paths) -> None:
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_the_lines_of_a_large_file_are_numbered_as_they_stand(paths: Paths, form: str) -> None:
     """Several threads read it; the quarantine still names the line, and the first of two stays."""
-    file = deliver(paths, "a.csv", b"")
+    file = deliver(paths, f"a.{form}", b"")
     values = ", ".join(
         "'d' || i as decision_id"
         if name == "decision_id"
@@ -88,17 +95,23 @@ def test_the_lines_of_a_large_file_are_numbered_as_they_stand(paths: Paths) -> N
         for name, value in decision(1).items()
     )
     with duckdb.connect() as connection:
-        connection.execute(f"copy (select {values} from range(1, {MANY} + 1) r(i)) to '{file}'")
+        rows = f"select {values} from range(1, {MANY} + 1) r(i)"
+        connection.execute(f"copy ({rows}) to '{file}' (format {form})")
+    line = file.read_bytes().splitlines()[7 - (form == "json")].replace(b"US", b"UK")
     with file.open("ab") as stream:
-        line = file.read_bytes().splitlines()[7].replace(b",US,", b",UK,")
         stream.write(line + b"\n")
     made = only(take_in(paths))
     assert (made.rows_delivered, made.rows_quarantined) == (MANY + 1, 3)
-    assert rows_in(paths, "decisions", "row_number, rule, value", "quarantine") == [
+    found = rows_in(paths, "decisions", "row_number, rule, value, row_json", "quarantine")
+    assert [row[:3] for row in found] == [
         (150_000, "score_is_a_number", "high"),
         (299_998, "score_is_a_number", "high"),
         (MANY + 1, "decision_id_is_unique", "d7"),
     ]
+    whole = [json.loads(row[3]) for row in found]
+    assert [(row["decision_id"], row["market"]) for row in whole] == [
+        ("d150000", "US"), ("d299998", "US"), ("d7", "UK"),
+    ]  # fmt: skip
     assert rows_in(paths, "decisions", "market, decision_id = 'd7'")[-1] == ("US", True)
 
 
@@ -119,3 +132,29 @@ def test_a_line_that_is_no_object_changes_no_other_row(
         (7, "row_is_readable", line, line)
     ]
     assert (made.rows_accepted, made.rows_quarantined) == (20, 1)
+
+
+def test_a_row_turned_away_is_kept_as_the_line_that_it_was_delivered_as(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are read without their lines; those of bad rows are found again among blank ones."""
+    other = make_home(tmp_path / "other")
+    seen = "delivery_date, file, row_number, rule, row_json"
+    for home in (paths, other):
+        for at, form in enumerate(("a.jsonl", "b.jsonl", "c.ndjson.gz")):
+            rows = [decision(100 * at + n, extra=f"{n}") for n in range(1, 21)]
+            rows[6] |= {"score": "high"}
+            rows[18] |= {"reach": -1}
+            lines = as_jsonl(rows).replace(b'":', b'" :').splitlines()
+            text = b"\n \n\t\n".join(lines[:9]) + b"\r\n\x0b\r\n" + b"\r\n".join(lines[9:])
+            deliver(home, form, gzip.compress(text) if form.endswith("gz") else text)
+        bad = [decision(n, action="?", extra=f"{n}") for n in (1, 2)]
+        deliver(home, "all-bad.jsonl", as_jsonl(bad), OTHER)
+    made = take_in(paths, [DAY, OTHER])
+    assert [(m.rows_delivered, m.rows_quarantined) for m in made] == [(60, 6), (2, 2)]
+    found = rows_in(paths, "decisions", seen, "quarantine")
+    assert [row[2] for row in found] == [7, 19, 7, 19, 7, 19, 1, 2]
+    assert [json.loads(row[4])["extra"] for row in found] == [str(row[2]) for row in found]
+    monkeypatch.setattr(staging, "trusting_sql", lambda _: None)
+    take_in(other, [DAY, OTHER])
+    assert rows_in(other, "decisions", seen, "quarantine") == found

@@ -368,8 +368,7 @@ def main(size: str, pairs: int, folder: Path | None, results: Path, only: tuple[
         finally:
             bench.ours.close()
             bench.theirs.close()
-    sizes = {bench.size.said, *(r["size"] for r in records if "decisions, " not in r["size"])}
-    console.print(_table([r for r in records if r["size"] in sizes]))
+    console.print(_table(_shown(records, bench.size.said)))
 
 
 def write_results(results: Path, records: list[Record]) -> None:
@@ -378,7 +377,17 @@ def write_results(results: Path, records: list[Record]) -> None:
     machine = {"cores": 2, "machine": platform.machine()}
     written = [{**record, **machine} for record in records]
     (results / "scale.json").write_text(json.dumps(written, indent=1) + "\n")
-    save_picture(written, results / "scale.svg")
+    measured = [
+        size.said for size in SIZES.values() if any(r["size"] == size.said for r in written)
+    ]
+    if measured:
+        save_picture(_shown(written, measured[-1]), measured[-1], results / "scale.svg")
+
+
+def _shown(records: list[Record], size: str) -> list[Record]:
+    """Return the rows of one market, and those of none."""
+    others = {other.said for other in SIZES.values()} - {size}
+    return [record for record in records if record["size"] not in others]
 
 
 def _table(records: list[Record]) -> Table:

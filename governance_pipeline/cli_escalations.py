@@ -68,7 +68,7 @@ def show_(settings: Settings, escalation_id: str, as_json: bool) -> None:
     with _desk(settings) as (store, desk):
         state = store.load(escalation_id)
         log, messages = store.events(state.escalation_id), store.messages(state.escalation_id)
-    show.story(state, log, messages, desk, _now(), as_json=as_json)
+    show.story(state, log, messages, desk, _now(), settings.ui_url, as_json=as_json)
 
 
 @escalations.command("open")
@@ -336,40 +336,58 @@ def letters(settings: Settings, retry: bool, as_json: bool) -> None:
 
 
 @escalations.command()
-@click.option("--to", required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--to", required=True, metavar="PLACE", help="A file, an address, or env:NAME.")
 @click.option("--since", type=DAY, help="Leave out what is older.")
 @click.pass_obj
-def export(settings: Settings, to: Path, since: dt.datetime | None) -> None:
-    """Write every transition as CSV, or as JSON lines to a file that ends in .jsonl.
+def export(settings: Settings, to: str, since: dt.datetime | None) -> None:
+    """Write every transition as CSV, as JSON lines (.jsonl), or post it to a webhook.
+
+    env:NAME is the address that an environment variable holds, as one with a secret should be.
 
     \b
         governance escalations export --to transitions.csv --since 2026-04-01
+        governance escalations export --to env:TICKET_TOOL_URL --since 2026-04-01
     """
+    from governance_pipeline.adapters.ticket_tool import address_of, host_of, post_transitions
     from governance_pipeline.adapters.transitions import write_transitions
 
+    begin = since.replace(tzinfo=dt.UTC) if since else None
+    address = address_of(to)
     with _desk(settings) as (store, _):
-        count = write_transitions(store, to, since.replace(tzinfo=dt.UTC) if since else None)
-    click.echo(f"{count} transitions in {to}")
+        if address is None:
+            click.echo(f"{write_transitions(store, Path(to), begin)} transitions in {to}")
+        else:
+            count = post_transitions(store, address, begin)
+            click.echo(f"{count} transitions posted to {host_of(address)}")
 
 
 @escalations.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("place")
+@AS_JSON
 @click.pass_obj
-def import_(settings: Settings, file: Path) -> None:
-    """Act on every row of FILE (CSV or .jsonl), as the ticket tool of a team says it was done.
+def import_(settings: Settings, place: str, as_json: bool) -> None:
+    """Act on every row of PLACE, as the ticket tool of a team says it was done.
 
-    Columns: escalation_id or external_ref, action, actor, reason, at, and what the action needs.
+    PLACE is a file, an address that answers with rows, or env:NAME; CSV, JSON lines or a JSON
+    array. Columns: escalation_id or external_ref, action, actor, reason, at, and what the action
+    needs.
 
     \b
         governance escalations import transitions.csv
+        governance escalations import env:TICKET_TOOL_URL
     """
     from governance_pipeline import show_escalations as show
     from governance_pipeline.adapters.announcing import announce
+    from governance_pipeline.adapters.ticket_tool import address_of, host_of, pull_transitions
     from governance_pipeline.adapters.transitions import take_transitions
 
+    address = address_of(place)
     with _desk(settings) as (store, desk):
-        taken = take_transitions(store, desk, file, _now(), announce)
-    show.taken(taken, file)
+        if address is None:
+            taken = take_transitions(store, desk, Path(place), _now(), announce)
+        else:
+            taken = pull_transitions(store, desk, address, _now(), announce)
+    show.taken(taken, host_of(address) if address else Path(place).name, as_json=as_json)
 
 
 @contextmanager
@@ -399,10 +417,7 @@ def _act(
     from governance_pipeline.adapters.transitions import command_of
 
     with _desk(settings) as (store, desk):
-        if "duplicate_of" in values:
-            parent = store.load(values["duplicate_of"])
-            values = {"parent_id": parent.escalation_id, "parent_status": parent.status}
-        command = command_of(verb, desk.actor(actor), reason, values)
+        command = command_of(store, verb, desk.actor(actor), reason, values)
         state, events = act_on(store, desk, escalation_id, command, _now(), announce)
     if not is_silent:
         show.acted(state, events, as_json=as_json)

@@ -2,22 +2,23 @@
 
 import datetime as dt
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from governance_pipeline.adapters import ops_codec as codec
 from governance_pipeline.domain.calendars import NOTHING
 from governance_pipeline.domain.clocks import Clock, is_breached, slack
-from governance_pipeline.domain.desk import Desk
-from governance_pipeline.domain.escalation import Escalation, Event, Measurement
+from governance_pipeline.domain.desk import Desk, team_of
+from governance_pipeline.domain.escalation import Escalation, Event
 from governance_pipeline.domain.findings import Finding
 from governance_pipeline.domain.fingerprints import Match
 
@@ -27,7 +28,21 @@ if TYPE_CHECKING:  # a tenth of a second that a list does not need
 
 WIDTH = 100
 STYLE = {"P1": "bold red", "P2": "red", "P3": "yellow", "P4": ""}
-TIMELINE = 14
+TIMELINE, FINDINGS, MESSAGES = 12, 4, 5
+"""Lines of each part of a story, so that it fits one screen."""
+
+NEXT = {
+    "NEW": ("triager", "weighs it", "triage"),
+    "TRIAGED": ("triager", "gives it to a team", "assign"),
+    "ASSIGNED": ("owner", "acknowledges it", "ack"),
+    "ACKNOWLEDGED": ("owner", "begins to work", "start"),
+    "IN_PROGRESS": ("owner", "mends it", "mitigate | resolve"),
+    "ON_HOLD": ("owner", "goes on", "resume"),
+    "MITIGATED": ("owner", "says what was done", "resolve"),
+    "DELIVERED": ("requester", "has the last word", "accept | reopen"),
+}
+"""Who acts next where something is to be done by a person, and by which command."""
+
 QUEUED = (
     "escalation_id", "is_open", "priority", "status", "owner_team", "title", "due_at",
     "due_calendar",
@@ -51,9 +66,9 @@ def queue(
         lines = (json.dumps(_plain(row) | _slack(left[row["escalation_id"]])) for row in ordered)
         sys.stdout.writelines(f"{line}\n" for line in lines)
         return
-    table = Table(box=None, pad_edge=False, width=WIDTH, padding=(0, 1, 0, 0))
+    table = Table(box=None, pad_edge=False, expand=True, padding=(0, 1, 0, 0))
     # Only the title gives way where a line is too long.
-    for name, least in (("id", 19), ("", 2), ("status", 12), ("left", 7), ("owner", 13)):
+    for name, least in (("id", 19), ("prio", 4), ("status", 12), ("left", 7), ("owner", 13)):
         side: Literal["left", "right"] = "right" if name == "left" else "left"
         table.add_column(name, no_wrap=True, justify=side, min_width=least)
     table.add_column("what", no_wrap=True, ratio=1)
@@ -77,6 +92,7 @@ def story(
     messages: Sequence[Mapping[str, Any]],
     desk: Desk,
     now: dt.datetime,
+    ui_url: str,
     *,
     as_json: bool,
 ) -> None:
@@ -86,11 +102,16 @@ def story(
         click.echo(json.dumps({**whole, "messages": [_plain(m) for m in messages]}))
         return
     out = console()
-    head = Text(f"{state.escalation_id}  {state.status}  ", style="bold")
+    head = Text(f"{state.escalation_id}  ", style="bold")
     head.append(state.priority, style=STYLE[state.priority])
-    out.print(head + Text(f"  {state.finding.title}"))
-    for name, said in _facts(state):
-        out.print(Text(f"{name:10}", style="bold") + Text(said))
+    out.print(head + Text(f"  {state.status}", style="bold"))
+    out.print(Text(state.finding.title))
+    facts = Table.grid(padding=(0, 1, 0, 0))
+    facts.add_column(style="bold", no_wrap=True, min_width=9)
+    facts.add_column()
+    for name, said in (*_facts(state), *_next(state, desk), *_link(state, ui_url)):
+        facts.add_row(name, Text(said))
+    out.print(facts)
     out.print()
     out.print(_clocks(state, desk, now))
     _timeline(out, log)
@@ -159,18 +180,22 @@ def letters(lost: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
         click.echo("every message arrived")
 
 
-def taken(done: "Taken", file: Path) -> None:
-    """Print what became of a file of transitions; refusals end in exit code 1."""
-    click.echo(f"{done.done} transitions taken from {file.name}, {done.known} known already")
-    for sentence in done.refused:
-        click.echo(f"refused: {sentence}", err=True)
+def taken(done: "Taken", place: str, *, as_json: bool) -> None:
+    """Print what became of transitions from somewhere; refusals end in exit code 1."""
+    if as_json:
+        click.echo(json.dumps(asdict(done)))
+    else:
+        click.echo(f"{done.done} transitions taken from {place}, {done.known} known already")
+        for sentence in done.refused:
+            click.echo(f"refused: {sentence}", err=True)
     if done.refused:
         raise SystemExit(1)
 
 
 def console() -> Console:
     """Return the console of every table, as wide as a terminal is at least."""
-    return Console(width=WIDTH, highlight=False)
+    columns = shutil.get_terminal_size((WIDTH, 50)).columns
+    return Console(width=max(WIDTH, columns), highlight=False)
 
 
 def length(time: dt.timedelta) -> str:
@@ -189,6 +214,10 @@ def length(time: dt.timedelta) -> str:
 def _facts(state: Escalation) -> Iterator[tuple[str, str]]:
     found = state.finding
     yield "what", _what(found)
+    if found.since:
+        yield "since", f"{found.since}, by the data"
+    if found.details:
+        yield "why", found.details
     exposure = state.exposure
     if exposure is not None:
         all_ = found.channel_impressions
@@ -209,22 +238,38 @@ def _facts(state: Escalation) -> Iterator[tuple[str, str]]:
         yield "waits", state.hold_reason.replace("_", " ")
 
 
+def _next(state: Escalation, desk: Desk) -> Iterator[tuple[str, str]]:
+    if state.status not in NEXT:
+        return
+    role, does, verb = NEXT[state.status]
+    who = {
+        "owner": state.owner_team or desk.duty,
+        "requester": team_of(state.requester),
+        "triager": "/".join(desk.policy.roles.triager),
+    }[role]
+    yield "next", f"{who} {does}: governance escalations {verb} {state.escalation_id}"
+
+
+def _link(state: Escalation, ui_url: str) -> Iterator[tuple[str, str]]:
+    evidence = state.finding.evidence_uri
+    if evidence:
+        yield "link", f"{ui_url.rstrip('/')}{evidence}" if evidence.startswith("/") else evidence
+
+
 def _what(found: Finding) -> str:
     where = [found.strategy_id, found.channel, found.category, found.market, found.feed]
     place = ", ".join(part for part in where if part)
     numbers = ""
     if found.observed is not None:
-        numbers = f": {found.metric or 'observed'} {_number(found.observed)}"
-        numbers += f" against {_number(found.expected)}" if found.expected is not None else ""
+        figures = [x for x in (found.observed, found.expected) if x is not None]
+        is_share = all(0 <= x <= 1 for x in figures)
+        said = [f"{x:.1%}" if is_share else f"{x:,.4g}" for x in figures]
+        numbers = f": {found.metric or 'observed'} {' against '.join(said)}"
     return f"{found.type.replace('_', ' ')} on {place or 'the whole market'}{numbers}"
 
 
-def _number(value: float) -> str:
-    return f"{value:.1%}" if 0 <= value <= 1 else f"{value:,.4g}"
-
-
 def _clocks(state: Escalation, desk: Desk, now: dt.datetime) -> Table:
-    table = Table(box=None, pad_edge=False, width=WIDTH, padding=(0, 1, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("clock", "target", "calendar", "since", "due", "left", "outcome"):
         table.add_column(name, no_wrap=True)
     for clock in state.clocks.values():
@@ -263,13 +308,14 @@ def _timeline(out: Console, log: Sequence[Event]) -> None:
 def _findings(out: Console, state: Escalation) -> None:
     out.print()
     out.print(Text("findings", style="bold"))
-    for seen in state.findings.values():
-        days = f"{seen.first_on} to {seen.last_on}, {seen.times} days"
-        gone = f", gone since {seen.cleared_on}" if seen.cleared_on else ""
-        line = f"  {seen.finding.title} ({days}{gone})"
+    for seen in [*state.findings.values()][:FINDINGS]:
+        until = f" to {seen.last_on}" if seen.times > 1 else ""
+        gone = f", gone {seen.cleared_on}" if seen.cleared_on else ""
+        line = f"  {seen.first_on}{until}{gone}  {seen.finding.title}"
         out.print(Text(line), no_wrap=True, overflow="ellipsis")
-        if seen.finding.evidence_uri:
-            out.print(Text(f"    {seen.finding.evidence_uri}", style="dim"))
+    if len(state.findings) > FINDINGS:
+        more = len(state.findings) - FINDINGS
+        out.print(Text(f"  ... {more} more; --json shows all", style="dim"))
 
 
 def _messages(out: Console, messages: Sequence[Mapping[str, Any]]) -> None:
@@ -277,10 +323,16 @@ def _messages(out: Console, messages: Sequence[Mapping[str, Any]]) -> None:
         return
     out.print()
     out.print(Text("messages", style="bold"))
-    for row in messages[-8:]:
+    if len(messages) > MESSAGES:
+        out.print(Text(f"  ... {len(messages) - MESSAGES} before; --json shows all", style="dim"))
+    for row in messages[-MESSAGES:]:
         when = row["sent_at"] or row["created_at"]
-        said = row["receipt"] or row["last_error"] or ""
-        line = f"  {when:%F %H:%M}  {row['kind']:13} to {row['recipient']}: {row['state']} {said}"
+        said = row["last_error"] or ""
+        if row["state"] == "pending":
+            said = f"leaves {row['next_attempt_at']:%F %H:%M} {said}"
+        way = f"{row['recipient']} by {row['route']}" if row["route"] else row["recipient"]
+        state = row["state"].replace("_", " ")
+        line = f"  {when:%F %H:%M}  {row['kind']:13} {state:10}  to {way} {said}"
         out.print(Text(line.rstrip()), no_wrap=True, overflow="ellipsis")
 
 
@@ -291,27 +343,10 @@ def _result(out: Console, state: Escalation) -> None:
     made = state.result
     out.print(Text("result", style="bold"))
     out.print(f"  {made.code} by {made.by}: {made.change}; {made.evidence_uri}", markup=False)
-    if state.measurement is None:
-        out.print("  not measured yet")
-    else:
-        out.print(f"  {measured(state.measurement)}", markup=False)
+    said = state.measurement.statement if state.measurement else "not measured yet"
+    out.print(Padding(Text(said), (0, 0, 0, 2)))
     for team in state.stakeholders:
         out.print(f"  {team}: {state.receipts.get(team, 'no receipt yet')}", markup=False)
-
-
-def measured(found: Measurement) -> str:
-    """Return a before and after in words and numbers.
-
-    >>> measured(Measurement("improved", "it helped", "recall", 0.5, 0.7, 0.2, 0.1, 0.3))
-    'improved: it helped; recall 50.0% before, 70.0% after (+20.0%, 95%: +10.0% to +30.0%)'
-    """
-    said = f"{found.verdict.replace('_', ' ')}: {found.statement}"
-    if found.before is not None and found.after is not None:
-        said += f"; {found.metric} {_number(found.before)} before, {_number(found.after)} after"
-    if found.difference is not None and found.difference_lo is not None:
-        ends = f"{found.difference_lo:+.1%} to {found.difference_hi:+.1%}"
-        said += f" ({found.difference:+.1%}, 95%: {ends})"
-    return said + (f"; known on {found.known_on}" if found.known_on else "")
 
 
 def _left(row: Mapping[str, Any], desk: Desk, now: dt.datetime) -> dt.timedelta | None:

@@ -52,6 +52,15 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
         connection.execute(drop)
 
 
+@pytest.fixture(scope="module")
+def postgres_store_url(postgres_server: str) -> str:
+    """The URL of a database of a module's tests; each of them empties it first."""
+    name = f"m{secrets.token_hex(6)}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    return f"{postgres_server.rpartition('/')[0]}/{name}"
+
+
 @contextmanager
 def cluster(where: Path) -> Iterator[str]:
     """Make and start a cluster by the programs in a folder, and leave nothing of it behind."""

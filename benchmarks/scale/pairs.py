@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 import time
 from collections.abc import Callable
@@ -27,7 +28,9 @@ class Worker:
     """A process of its own, so that imports are paid once and its memory is only its own."""
 
     def __init__(self) -> None:
-        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        self._pool = ProcessPoolExecutor(
+            1, mp_context=get_context("spawn"), initializer=_keep_quiet
+        )
 
     def run(self, work: Callable[..., Any], *arguments: Any) -> Cost:
         """Do a piece of work there and return what it cost."""
@@ -36,6 +39,10 @@ class Worker:
     def close(self) -> None:
         """End the process."""
         self._pool.shutdown()
+
+
+def _keep_quiet() -> None:
+    logging.disable(logging.WARNING)
 
 
 def _measured(work: Callable[..., Any], *arguments: Any) -> Cost:

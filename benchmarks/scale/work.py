@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 
-from governance_pipeline.adapters import dbt_run, refresh
+from benchmarks.intake.references import draw_by_hand
+from governance_pipeline.adapters import dbt_run
+from governance_pipeline.adapters import refresh as refreshing
 from governance_pipeline.adapters.catalogue import PUBLISHED_MARTS
-from governance_pipeline.adapters.home import make_home
+from governance_pipeline.adapters.home import dagster_instance, make_home
 from governance_pipeline.adapters.intake import intake_range
-from governance_pipeline.adapters.registry_store import apply_registry
+from governance_pipeline.adapters.landing import load_sources
+from governance_pipeline.adapters.registry_store import apply_registry, last_applied
 from governance_pipeline.feeds import CHANNELS
 from governance_pipeline.paths import Paths
 from governance_pipeline.simulation.bulk import Bulk, deliver_bulk, write_bulk_registry
@@ -50,11 +55,11 @@ def take_in(root: Path, days: Sequence[dt.date], feeds: Sequence[str] = (*FACTS,
 def build(root: Path) -> tuple[int, int]:
     """Build what is stale; return how many days, and how many of them for their decisions."""
     paths = Paths(root)
-    plan = refresh.plan_refresh(paths)
+    plan = refreshing.plan_refresh(paths)
     if not plan.is_empty:
-        refresh.prepare(paths, plan, MEMORY)
+        refreshing.prepare(paths, plan, MEMORY)
         dbt_run.build(paths, MEMORY, 2, is_full=plan.is_full)
-        refresh.remember(paths, plan)
+        refreshing.remember(paths, plan)
     return len(plan.decision_days), len(plan.decided_days)
 
 
@@ -62,8 +67,8 @@ def marts_anew(root: Path) -> None:
     """Build every mart but the segments by day from nothing, dbt in this process."""
     paths = Paths(root)
     forget(root)
-    plan = refresh.plan_refresh(paths)
-    refresh.prepare(paths, plan, MEMORY)
+    plan = refreshing.plan_refresh(paths)
+    refreshing.prepare(paths, plan, MEMORY)
     dbt_run.build(paths, MEMORY, 2, is_full=True, without=[BY_SEGMENT])
 
 
@@ -83,9 +88,43 @@ def one_more_day(root: Path, day: dt.date) -> None:
     build(root)
 
 
-def late_labels(root: Path) -> tuple[int, int]:
-    """Build what labels and appeals touched that were taken in."""
-    return build(root)
+def refresh(root: Path, first: dt.date, last: dt.date) -> None:
+    """Take in a range of days and build its marts, as Dagster runs it."""
+    # Imported here, or every piece of work would pay for Dagster.
+    from dagster._core.storage.tags import (
+        ASSET_PARTITION_RANGE_END_TAG,
+        ASSET_PARTITION_RANGE_START_TAG,
+    )
+
+    from governance_pipeline.defs.build import build_definitions
+    from governance_pipeline.running import QUIET
+    from governance_pipeline.settings import Settings
+
+    paths = Paths(root)
+    calendar = load_sources(paths.governance_yaml).calendar
+    definitions = build_definitions(Settings(home=root), calendar, last_applied(paths.lake))
+    job = definitions.resolve_job_def("intake_and_marts")
+    tags = {
+        ASSET_PARTITION_RANGE_START_TAG: str(first),
+        ASSET_PARTITION_RANGE_END_TAG: str(last),
+    }
+    console = (root / "dagster" / "console.log").open("a")
+    with dagster_instance(paths) as log, console, contextlib.redirect_stdout(console):
+        done = job.execute_in_process(instance=log, tags=tags, run_config=QUIET)
+    assert done.success
+
+
+def thin_by_hand(root: Path, days: Sequence[dt.date]) -> None:
+    """Write by hand what intake adds to delivered decisions."""
+    files = [
+        str(file)
+        for day in days
+        for file in sorted(Paths(root).landing.glob(f"decisions/*/{day}/*.parquet"))
+    ]
+    out = root / "by-hand"
+    out.mkdir()
+    draw_by_hand(files, out)
+    shutil.rmtree(out)
 
 
 def difference_from_full_refresh(root: Path) -> dict[str, int]:

@@ -14,12 +14,8 @@ Spark overwrites the partitions that a build brings rows for. -#}
     {{ _recomputed(column, "forget_decided_days('" ~ column ~ "')", on_schema_change) }}
 {%- endmacro %}
 
-{% macro recomputed_by_month(column='decision_month', on_schema_change='ignore') -%}
-    {{ _recomputed(column, "forget_decision_months('" ~ column ~ "')", on_schema_change) }}
-{%- endmacro %}
-
-{% macro recomputed_by_decided_third(column='month_third', on_schema_change='ignore') -%}
-    {{ _recomputed(column, "forget_decided_thirds('" ~ column ~ "')", on_schema_change) }}
+{% macro recomputed_by_decided_month(column='decision_month', on_schema_change='ignore') -%}
+    {{ _recomputed(column, "forget_decided_months('" ~ column ~ "')", on_schema_change) }}
 {%- endmacro %}
 
 {% macro _recomputed(column, forget, on_schema_change) -%}
@@ -45,28 +41,10 @@ Spark overwrites the partitions that a build brings rows for. -#}
     {%- if is_incremental() -%} where {{ in_decided_days(column) }} {%- endif -%}
 {%- endmacro %}
 
-{#- A month is recomputed when one of its days is. -#}
-{% macro in_decision_months(column) -%}
-    {%- set month = "cast(date_trunc('month', days.day) as date)" -%}
-    {{ among(column, months_of(named_days('decision')), month, 'stg_build_days') }}
-{%- endmacro %}
-
-{#- The third of a month a day lies in, as year, month and 1 to 3 in one number. Counts by third
-are a fifth of the cells of counts by day, and a late day recounts ten days, not a month. -#}
-{% macro month_third(column) -%}
-    cast(
-        extract(year from {{ column }}) * 1000 + extract(month from {{ column }}) * 10
-        + case
-            when extract(day from {{ column }}) > 20 then 3
-            when extract(day from {{ column }}) > 10 then 2
-            else 1
-        end as integer
-    )
-{%- endmacro %}
-
-{% macro in_decided_thirds(third) -%}
-    {%- set named = thirds_of(named_days('decided')) -%}
-    {{ among(third, named, month_third('days.day'), 'stg_decided_days') }}
+{#- A month is recomputed when the decisions of one of its days are. -#}
+{% macro in_decided_months(month) -%}
+    {%- set named = months_of(named_days('decided')) -%}
+    {{ among(month, named, "cast(date_trunc('month', days.day) as date)", 'stg_decided_days') }}
 {%- endmacro %}
 
 {#- Run before the recomputed days are appended, in the same transaction. -#}
@@ -78,12 +56,8 @@ are a fifth of the cells of counts by day, and a late day recounts ten days, not
     {{ forget(column, named_days('decided'), in_decided_days(column)) }}
 {%- endmacro %}
 
-{% macro forget_decision_months(column='decision_month') -%}
-    {{ forget(column, months_of(named_days('decision')), in_decision_months(column)) }}
-{%- endmacro %}
-
-{% macro forget_decided_thirds(column='month_third') -%}
-    {{ forget(column, thirds_of(named_days('decided')), in_decided_thirds(column)) }}
+{% macro forget_decided_months(column='decision_month') -%}
+    {{ forget(column, months_of(named_days('decided')), in_decided_months(column)) }}
 {%- endmacro %}
 
 {#- The days of `kind` as the engine names them, for one that prunes by constants alone; else
@@ -98,13 +72,4 @@ nothing. Never while parsing: a variable that changes costs a new parse. -#}
     {%- set months = [] -%}
     {%- for day in days.split() -%}{%- do months.append(day[:7] ~ '-01') -%}{%- endfor -%}
     {{ months | unique | join(' ') }}
-{%- endmacro %}
-
-{% macro thirds_of(days) -%}
-    {%- set thirds = [] -%}
-    {%- for day in days.split() -%}
-        {%- set third = 3 if day[8:] > '20' else 2 if day[8:] > '10' else 1 -%}
-        {%- do thirds.append(day[:4] ~ day[5:7] ~ third) -%}
-    {%- endfor -%}
-    {{ thirds | unique | join(' ') }}
 {%- endmacro %}

@@ -1,4 +1,4 @@
--- The published segments and the published populations count the same units.
+-- The segments and the published populations count the same units.
 select
     segments.decision_month,
     segments.units,
@@ -6,7 +6,7 @@ select
 
 from (
     select decision_month, sum(population) as units
-    from {{ ref('fct_audit_segments') }}
+    from {{ ref('int_segment_units') }}
     group by decision_month
 ) as segments
 full outer join (

@@ -20,6 +20,7 @@ from governance_pipeline.adapters.ops_codec import state_from_json
 from governance_pipeline.adapters.ops_schema import escalations, findings, outbox
 from governance_pipeline.adapters.ops_store import Batch, OpsStore
 from governance_pipeline.adapters.results import deliver_results, measure_results
+from governance_pipeline.adapters.writer_lock import is_being_written, writer_lock
 from governance_pipeline.domain.announcing import RESULT
 from governance_pipeline.domain.desk import Desk
 from governance_pipeline.domain.escalation import Escalation
@@ -27,9 +28,12 @@ from governance_pipeline.domain.findings import Finding
 from governance_pipeline.domain.fingerprints import fingerprint
 from governance_pipeline.domain.opening import completed
 from governance_pipeline.domain.taking_in import became, take_in
-from governance_pipeline.errors import LockedError
+from governance_pipeline.errors import LockedError, WarehouseError
 from governance_pipeline.paths import Paths
 from governance_pipeline.settings import Settings
+
+READING = frozenset({"verdicts", "results"})
+"""What a pass reads the warehouse for."""
 
 TRIES = 3
 """How often an intake is decided anew because somebody acted meanwhile."""
@@ -79,17 +83,20 @@ def run_desk(
     Raises:
         RegistryError: If no register was applied yet.
         StoreError: If the store cannot be used.
+        WarehouseError: If the verdicts cannot be read; all that needs none of them was done.
     """
     worked = Worked()
+    broken: WarehouseError | None = None
     desk = open_desk(settings.paths)
     with OpsStore(settings.store_url) as store:
-        try:
-            is_new = is_judged or has_new_verdicts(settings.paths)
-            if is_new:
-                worked.found = take_in_verdicts(store, desk, settings.paths, now)
-            worked.measured = measure_results(store, desk, settings.paths, now, is_judged=is_new)
-        except LockedError as error:
-            worked.waits_for = str(error)
+        is_new = is_judged or has_new_verdicts(settings.paths)
+        if is_new or _awaits_measuring(store):
+            try:
+                _read_verdicts(worked, store, desk, settings.paths, now, is_new=is_new)
+            except LockedError as error:
+                worked.waits_for = str(error)
+            except WarehouseError as error:
+                broken = error
         passed = let_time_pass(store, desk, now, announce, everything=everything)
         worked.woken = passed.changed
         where = os.environ if addresses is None else addresses
@@ -97,7 +104,19 @@ def run_desk(
         worked.sent, worked.failed = sent.sent, sent.failed
         worked.dead, worked.unaddressed = sent.dead, sent.unaddressed
         worked.delivered = deliver_results(store, desk, now)
+    if broken is not None:
+        raise broken
     return worked
+
+
+def _read_verdicts(
+    worked: Worked, store: OpsStore, desk: Desk, paths: Paths, now: dt.datetime, *, is_new: bool
+) -> None:
+    """Do what needs the warehouse, while nobody may begin to write to it."""
+    with writer_lock(paths, "the escalations' pass", wait_seconds=0.0):
+        if is_new:
+            worked.found = take_in_verdicts(store, desk, paths, now)
+        worked.measured = measure_results(store, desk, paths, now, is_judged=is_new)
 
 
 def whats_due(settings: Settings, now: dt.datetime) -> list[str]:
@@ -123,11 +142,15 @@ def whats_due(settings: Settings, now: dt.datetime) -> list[str]:
     }
     due = ["verdicts"] if has_new_verdicts(settings.paths) else []
     with OpsStore(settings.store_url) as store, store.engine.connect() as connection:
-        return due + [
+        due += [
             name
             for name, query in asked.items()
             if connection.execute(query.limit(1)).first() is not None
         ]
+    # What must read the verdicts waits for who writes them; clocks and messages wait for nobody.
+    if READING.isdisjoint(due) or not is_being_written(settings.paths):
+        return due
+    return [name for name in due if name not in READING]
 
 
 def has_new_verdicts(paths: Paths) -> bool:
@@ -144,11 +167,11 @@ def take_in_verdicts(
         WarehouseError: If nothing was judged yet.
         LockedError: If another process writes to the warehouse.
     """
-    from governance_pipeline.adapters.findings import SOURCES, read_findings
+    from governance_pipeline.adapters.findings import read_findings
 
     written = _written(paths)
-    found = read_findings(paths.warehouse, now, desk.duty)
-    taken = take_in_findings(store, desk, found, {s.source for s in SOURCES}, now)
+    found, asked = read_findings(paths.warehouse, now, desk.duty)
+    taken = take_in_findings(store, desk, found, asked, now)
     note_verdicts(paths, written)
     return taken
 
@@ -199,6 +222,15 @@ def _known(store: OpsStore, prints: Sequence[str], sources: Set[str]) -> Iterabl
     )
     with store.engine.connect() as connection:
         yield from map(state_from_json, list(connection.scalars(lingering)))
+
+
+def _awaits_measuring(store: OpsStore) -> bool:
+    """Return whether a result was handed in that was not measured yet."""
+    unmeasured = sa.select(escalations.c.escalation_id).where(
+        escalations.c.status == "RESULT_READY", escalations.c.verdict.is_(None)
+    )
+    with store.engine.connect() as connection:
+        return connection.execute(unmeasured.limit(1)).first() is not None
 
 
 def _note(paths: Paths) -> Any:

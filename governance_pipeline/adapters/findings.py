@@ -1,6 +1,6 @@
 """Where findings come from: what each source asks of the warehouse, and what it makes of a row.
 
-A new source is one entry of `SOURCES`.
+A new source is one entry of `SOURCES`, or a table of the warehouse of one shape: `handed_in.py`.
 """
 
 import datetime as dt
@@ -12,8 +12,10 @@ from typing import Any
 import duckdb
 
 from governance_pipeline.adapters import warehouse
+from governance_pipeline.adapters.handed_in import handed_in
 from governance_pipeline.domain import noticing
 from governance_pipeline.domain.findings import Finding
+from governance_pipeline.errors import WarehouseError
 
 DRIFT = """
 with needed as (
@@ -46,8 +48,12 @@ with needed as (
     select strategy_id, metric, max_by(goal, effective_from) as goal
     from lake.strategy_goals where goal is not null group by strategy_id, metric
 )
-select n.strategy_id, s.name, s.polarity, n.about as metric, n.date, n.reason, n.suspected_cause,
-    n.cause_evidence, case when n.metric = n.about then n.since end as since,
+select n.strategy_id, s.name, s.polarity, n.about as metric, n.date,
+    -- What a status says is of one metric; of the other only its numbers are known.
+    case when n.metric = n.about then n.reason end as reason,
+    case when n.metric = n.about then n.suspected_cause end as suspected_cause,
+    case when n.metric = n.about then n.cause_evidence end as cause_evidence,
+    case when n.metric = n.about then n.since end as since,
     case when n.channel = 'all' then c.only_channel else n.channel end as channel,
     case n.about when 'precision' then e.precision else e.recall end as estimate,
     case n.about when 'precision' then e.precision_lo else e.recall_lo end as estimate_lo,
@@ -65,7 +71,7 @@ left join estimates e on e.strategy_id = n.strategy_id
     and e.channel = case when n.channel = 'all' then coalesce(c.only_channel, 'all')
         else n.channel end
 where n.channel = 'all' or not n.has_whole
-order by n.strategy_id, n.about, n.channel
+order by n.strategy_id, n.metric <> n.about, n.channel
 """
 REFUSALS = """
 with newest as (select max(delivery_date) as day from lake.deliveries)
@@ -128,22 +134,32 @@ def read_findings(
     now: dt.datetime,
     requester: str,
     sources: Sequence[FindingSource] = SOURCES,
-) -> list[Finding]:
-    """Return what the newest verdicts find, from one state of the warehouse.
+) -> tuple[list[Finding], set[str]]:
+    """Return what the newest verdicts find, and the sources that were asked.
+
+    All is of one state of the warehouse. Of a source that was asked, what is not among the
+    findings has gone.
 
     Raises:
-        WarehouseError: If it is missing.
+        WarehouseError: If it is missing, or a table hands in what is no finding.
         LockedError: If another process writes to it.
     """
     with warehouse.connect(path, read_only=True) as connection:
-        return [
+        found = [
             source.finding(row, now, requester)
             for source in sources
             for row in _rows(connection, source)
         ]
+        given = handed_in(connection, now, requester)
+    found += [finding for some in given.values() for finding in some]
+    return found, {source.source for source in sources} | given.keys()
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, source: FindingSource) -> list[dict[str, Any]]:
-    answer = connection.execute(source.asks, dict(source.values or {}))
+    try:
+        answer = connection.execute(source.asks, dict(source.values or {}))
+    except duckdb.CatalogException as error:
+        said = str(error).splitlines()[0]
+        raise WarehouseError(f"{source.name} cannot be asked for: {said}; run the days") from error
     names = [column[0] for column in answer.description or ()]
     return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]

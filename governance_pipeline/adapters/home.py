@@ -31,12 +31,16 @@ sources: []
 """
 
 DAGSTER_YAML = """\
-# No address is called, no dialog covers the page, and runs wait for each other: one writer a home.
+# No address is called and no dialog covers the page. Runs of a lane wait for each other: one writes
+# to the home, and one lets time pass for the escalations beside it, however long a backfill takes.
 telemetry: {enabled: false}
 nux: {enabled: false}
 run_monitoring: {enabled: true}
 concurrency:
-  runs: {max_concurrent_runs: 1}
+  runs:
+    max_concurrent_runs: 10
+    tag_concurrency_limits:
+    - {key: governance/lane, limit: 1, value: {applyLimitPerUniqueValue: true}}
 event_log_storage:
   module: governance_pipeline.adapters.event_log
   class: CachedSqliteEventLogStorage

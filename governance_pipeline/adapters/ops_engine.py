@@ -28,7 +28,7 @@ def open_engine(url: str) -> Engine:
         if address.get_backend_name() == "sqlite"
         else {"connect_timeout": WAIT_SECONDS}
     )
-    engine = sa.create_engine(address, connect_args=arguments, pool_pre_ping=True)
+    engine = sa.create_engine(address, connect_args=arguments)
     if address.get_backend_name() == "sqlite":
         _prepare_sqlite(engine)
     try:

@@ -10,6 +10,8 @@ import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +32,8 @@ CHUNK = 500
 """Escalations in one transaction of a pass, and ids in one query."""
 
 
-def _same_key(table: sa.Table) -> "sa.ColumnElement[bool]":
-    return sa.and_(*(c == sa.bindparam(f"key_{c.name}") for c in table.primary_key.columns))
-
-
 # Built once: to put a statement together costs more than to run it.
-_INSERT = {table.name: table.insert() for table in (events, escalations, findings, clocks, outbox)}
-_DELETE = {table.name: table.delete().where(_same_key(table)) for table in (findings, clocks)}
+_INSERT = {table.name: table.insert() for table in (events, escalations, outbox)}
 _UPDATE = (
     escalations.update()
     .where(escalations.c.escalation_id == sa.bindparam("new_escalation_id"))
@@ -391,12 +388,18 @@ def _insert_whole(connection: Connection, state: Escalation) -> None:
 
 def _replace(connection: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
     """Write rows over those of the same key."""
-    if not rows:
-        return
-    keys = [column.name for column in table.primary_key.columns]
-    gone = [{f"key_{name}": row[name] for name in keys} for row in rows]
-    connection.execute(_DELETE[table.name], gone)
-    connection.execute(_INSERT[table.name], rows)
+    if rows:
+        connection.execute(_upsert(table, connection.dialect.name), rows)
+
+
+@cache
+def _upsert(table: sa.Table, dialect: str) -> Any:
+    # Each dialect has an insert of its own, and loading the other's takes time.
+    made = import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
+    return made.on_conflict_do_update(
+        index_elements=table.primary_key.columns,
+        set_={c.name: made.excluded[c.name] for c in table.c if not c.primary_key},
+    )
 
 
 def _message_row(escalation_id: str, message: Message, at: dt.datetime) -> dict[str, Any]:

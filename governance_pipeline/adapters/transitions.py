@@ -1,12 +1,12 @@
-"""Transitions as files: what a team's ticket tool is told, and what it tells back."""
+"""Transitions as rows of files: what a team's ticket tool is told, and what it tells back."""
 
 import csv
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import sqlalchemy as sa
 
@@ -33,7 +33,7 @@ VERBS: dict[str, tuple[type[c.Command], tuple[str, ...]]] = {
     "triage": (c.Triage, ("severity", "urgency")),
     "assign": (c.Assign, ("team", "person")),
     "bounce": (c.Bounce, ()),
-    "duplicate": (c.MarkDuplicate, ("parent_id", "parent_status")),
+    "duplicate": (c.MarkDuplicate, ("duplicate_of",)),
 }
 """What may be asked by a row, and the columns it needs beside actor, reason and at."""
 
@@ -52,8 +52,21 @@ class Taken:
     refused: list[str] = field(default_factory=list)
 
 
-def command_of(verb: str, actor: str, reason: str, values: Mapping[str, Any]) -> c.Command:
+OPTIONAL = ("triage", "assign")
+"""Verbs that need none of their columns."""
+
+
+def command_of(
+    store: OpsStore, verb: str, actor: str, reason: str, values: Mapping[str, Any]
+) -> c.Command:
     """Return the command that a verb stands for.
+
+    Args:
+        store: Knows what another escalation is, where a verb names one.
+        verb: One of `VERBS`.
+        actor: Who asks.
+        reason: Why.
+        values: What the verb needs, by name; the rest is left alone.
 
     Raises:
         InputError: If the verb is unknown or a value that it needs is missing.
@@ -63,9 +76,32 @@ def command_of(verb: str, actor: str, reason: str, values: Mapping[str, Any]) ->
     kind, needed = VERBS[verb]
     given = {name: values.get(name) or None for name in needed}
     missing = [name for name, value in given.items() if value is None]
-    if missing and verb not in ("triage", "assign"):
+    if missing and verb not in OPTIONAL:
         raise InputError(f"{verb} needs {', '.join(missing)}")
+    if kind is c.MarkDuplicate:
+        parent = store.load(str(given["duplicate_of"]))
+        given = {"parent_id": parent.escalation_id, "parent_status": parent.status}
     return kind(actor=actor, reason=reason, **given)
+
+
+def exported(store: OpsStore, since: dt.datetime | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the log as plain rows with the columns of `EXPORTED`, oldest first.
+
+    Args:
+        store: Whose log.
+        since: Leave out what is older, in UTC.
+    """
+    named = {**{col.name: col for col in escalations.c}, **{col.name: col for col in events.c}}
+    query = (
+        sa.select(*(named[name] for name in EXPORTED))
+        .join(escalations, escalations.c.escalation_id == events.c.escalation_id)
+        .order_by(events.c.at, events.c.escalation_id, events.c.seq)
+    )
+    if since is not None:
+        query = query.where(events.c.at >= since)
+    with store.engine.connect() as connection:
+        rows = connection.execution_options(yield_per=2000).execute(query).mappings()
+        yield from ({**row, "at": row["at"].isoformat()} for row in rows)
 
 
 def write_transitions(store: OpsStore, to: Path, since: dt.datetime | None = None) -> int:
@@ -75,28 +111,20 @@ def write_transitions(store: OpsStore, to: Path, since: dt.datetime | None = Non
         store: Whose log.
         to: The file; it is replaced.
         since: Leave out what is older, in UTC.
+
+    Raises:
+        InputError: If the file cannot be written.
     """
-    named = {**{col.name: col for col in escalations.c}, **{col.name: col for col in events.c}}
-    columns = [named[name] for name in EXPORTED]
-    query = (
-        sa.select(*columns)
-        .join(escalations, escalations.c.escalation_id == events.c.escalation_id)
-        .order_by(events.c.at, events.c.escalation_id, events.c.seq)
-    )
-    if since is not None:
-        query = query.where(events.c.at >= since)
     count = 0
-    with store.engine.connect() as connection, to.open("w", newline="", encoding="utf-8") as file:
-        rows = connection.execution_options(yield_per=2000).execute(query).mappings()
+    with _opened(to) as file:
         table = csv.DictWriter(file, EXPORTED)
         if to.suffix != ".jsonl":
             table.writeheader()
-        for row in rows:
-            said = {**row, "at": row["at"].isoformat()}
+        for row in exported(store, since):
             if to.suffix == ".jsonl":
-                file.write(json.dumps(said, ensure_ascii=False) + "\n")
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
             else:
-                table.writerow({name: _harmless(value) for name, value in said.items()})
+                table.writerow({name: _harmless(value) for name, value in row.items()})
             count += 1
     return count
 
@@ -108,25 +136,62 @@ def take_transitions(
     now: dt.datetime,
     announce: Announce = in_silence,
 ) -> Taken:
-    """Act on every row of a file as the person it names, at the time it says.
-
-    A row names its escalation by `escalation_id` or `external_ref`, then `action`, `actor`,
-    `reason`, `at` (ISO 8601; now if empty) and what the action needs. A row that was taken before
-    is known by actor, time and action. One that is refused is said, and the others go on.
+    """Act on every row of a file; see `take_rows`.
 
     Raises:
         InputError: If the file cannot be read.
     """
+    rows = parsed(_bytes(source), str(source))
+    return take_rows(store, desk, rows, source.name, now, announce)
+
+
+def take_rows(
+    store: OpsStore,
+    desk: Desk,
+    rows: Iterable[Mapping[str, Any]],
+    name: str,
+    now: dt.datetime,
+    announce: Announce = in_silence,
+) -> Taken:
+    """Act on every row as the person it names, at the time it says.
+
+    A row names its escalation by `escalation_id` or `external_ref`, then `action`, `actor`,
+    `reason`, `at` (ISO 8601; now if empty) and what the action needs. A row that was taken before
+    is known by actor, time and reason. One that is refused is said, and the others go on.
+    """
     taken = Taken()
-    for number, row in enumerate(_rows(source), start=1):
+    for number, row in enumerate(rows, start=1):
         try:
             if _take(store, desk, row, now, announce):
                 taken.done += 1
             else:
                 taken.known += 1
         except GovernanceError as refusal:
-            taken.refused.append(f"{source.name} row {number}: {refusal}")
+            taken.refused.append(f"{name} row {number}: {refusal}")
     return taken
+
+
+def parsed(content: bytes, name: str) -> list[Mapping[str, Any]]:
+    """Return the rows of CSV, of JSON lines, or of a JSON array; the first character tells.
+
+    Raises:
+        InputError: If it is none of them, naming where it came from.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+        first = text.lstrip()[:1]
+        if first == "[":
+            rows: list[Any] = json.loads(text)
+        elif first == "{":
+            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+        else:
+            rows = list(csv.DictReader(text.splitlines()))
+    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
+        raise InputError(f"{name} cannot be read: {error}; save it as UTF-8") from error
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise InputError(f"{name} row {number} is no object; write one per line")
+    return rows
 
 
 def _take(
@@ -136,7 +201,7 @@ def _take(
     escalation_id = row.get("escalation_id") or _by_ticket(store, row.get("external_ref"))
     actor = desk.actor(str(row.get("actor") or ""))
     verb = str(row.get("action") or "")
-    command = command_of(verb, actor, str(row.get("reason") or ""), row)
+    command = command_of(store, verb, actor, str(row.get("reason") or ""), row)
     state = store.load(escalation_id)
     if row.get("at") and any(
         (event.actor, event.at, event.reason) == (actor, at, command.reason)
@@ -170,19 +235,18 @@ def _time(said: Any, now: dt.datetime) -> dt.datetime:
     return at
 
 
-def _rows(source: Path) -> Iterator[dict[str, Any]]:
+def _opened(to: Path) -> TextIO:
     try:
-        text = source.read_text(encoding="utf-8-sig")
-        if source.suffix == ".jsonl":
-            rows: Sequence[Any] = [json.loads(line) for line in text.splitlines() if line.strip()]
-        else:
-            rows = list(csv.DictReader(text.splitlines()))
-    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
-        raise InputError(f"{source} cannot be read: {error}; save it as UTF-8") from error
-    for number, row in enumerate(rows, start=1):
-        if not isinstance(row, dict):
-            raise InputError(f"{source} row {number} is no object; write one per line")
-        yield row
+        return to.open("w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{to} cannot be written: {error.strerror}; name another file") from error
+
+
+def _bytes(source: Path) -> bytes:
+    try:
+        return source.read_bytes()
+    except OSError as error:
+        raise InputError(f"{source} cannot be read: {error.strerror}; name another file") from error
 
 
 def _harmless(value: Any) -> Any:

@@ -102,8 +102,8 @@ def prepare_sources(
     register = applied_folder(lake)
     with connect(path, memory_limit=memory_limit) as connection:
         connection.execute("create schema if not exists lake")
-        # Units by segment are counted by thirds of months, so their other days are read again.
-        around = _thirds_around(found, decided)
+        # Units by segment are counted by month, so its other days are read again.
+        around = _months_around(found, decided)
         compared = around | wanted
         shared = {m.token for m in manifests.contested(found, compared)}
         alone = [m for m in found if m.token not in shared]
@@ -114,14 +114,14 @@ def prepare_sources(
             else:
                 days = {**dict.fromkeys(SPOKEN_OF, wanted), COUNTED: around}.get(table, decided)
                 files = manifests.files_of(lake, kept, table, days)
-            _view(connection, table, [lake / "empty" / f"{table}.parquet", *files])
-        _view(connection, "recent_audit_labels", _recent_labels(lake, found))
-        every = manifests.files_of(lake, found, "audit_labels")
-        _view(connection, "every_audit_label", [lake / "empty" / "audit_labels.parquet", *every])
+            _lake_view(connection, lake, table, files)
+        recent = _recent_labels(found)
+        for name, told in (("recent_audit_labels", recent), ("every_audit_label", found)):
+            files = manifests.files_of(lake, told, "audit_labels")
+            _lake_view(connection, lake, "audit_labels", files, name)
         contested = [m for m in found if m.token in shared and compared & {*m.decision_days}]
         files = manifests.files_of(lake, contested, "sampled_decisions")
-        empty = lake / "empty" / "sampled_decisions.parquet"
-        _view(connection, "contested_sampled_decisions", [empty, *files])
+        _lake_view(connection, lake, "sampled_decisions", files, "contested_sampled_decisions")
         _contested_view(connection, lake, contested)
         for table in REGISTER:
             _view(connection, table, [register / f"{table}.parquet"])
@@ -133,20 +133,16 @@ def prepare_sources(
         connection.execute("insert into lake.evidence_key values ($key)", {"key": evidence_key})
 
 
-def _thirds_around(found: Sequence[Delivered], days: set[dt.date]) -> set[dt.date]:
-    """Return the days of decisions that lie in the same third of a month as one of some days."""
-    thirds = {_third(day) for day in days}
+def _months_around(found: Sequence[Delivered], days: set[dt.date]) -> set[dt.date]:
+    """Return the days of decisions that lie in the same month as one of some days."""
+    months = {(day.year, day.month) for day in days}
     return {
         day
         for delivery in found
         if delivery.feed == "decisions"
         for day in delivery.decision_days
-        if _third(day) in thirds
+        if (day.year, day.month) in months
     }
-
-
-def _third(day: dt.date) -> tuple[int, int, int]:
-    return day.year, day.month, min((day.day - 1) // 10, 2)
 
 
 def _contested_view(
@@ -183,12 +179,10 @@ def _contested_view(
     )
 
 
-def _recent_labels(lake: Path, found: Sequence[Delivered]) -> list[Path]:
+def _recent_labels(found: Sequence[Delivered]) -> list[Delivered]:
     labels = [m for m in found if m.feed == "audit_labels"]
     newest = max((m.delivery_date for m in labels), default=dt.date.min)
-    recent = [m for m in labels if newest - m.delivery_date < RECENT_LABELS]
-    empty = lake / "empty" / "audit_labels.parquet"
-    return [empty, *manifests.files_of(lake, recent, "audit_labels")]
+    return [m for m in labels if newest - m.delivery_date < RECENT_LABELS]
 
 
 def write_frames(path: Path, frames: Mapping[str, pd.DataFrame], *, append: bool = False) -> None:
@@ -254,6 +248,19 @@ def has_table(path: Path, table: str) -> bool:
             {"schema": schema, "name": name},
         ).fetchone()
     return found is not None
+
+
+def _lake_view(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Path,
+    table: str,
+    files: Sequence[Path],
+    name: str = "",
+) -> None:
+    """Show some files of a table of the lake, which may be none, under its name or another."""
+    # The planner takes every file for as large as the first: were that the empty one, it would
+    # take the decisions for none, and hash them all to look a few appeals up in them.
+    _view(connection, name or table, [*files, lake / "empty" / f"{table}.parquet"])
 
 
 def _view(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path]) -> None:

@@ -11,13 +11,17 @@ from governance_pipeline.adapters.leftovers import clear_leftovers
 from governance_pipeline.errors import LockedError
 from governance_pipeline.paths import Paths
 
+LOOKS_FOR = 2.0
+"""Seconds that everybody waits for the lock: who only looks at the verdicts holds it for less."""
+
 
 @contextmanager
-def writer_lock(paths: Paths, holder: str, *, wait_seconds: float = 0.0) -> Iterator[None]:
+def writer_lock(paths: Paths, holder: str, *, wait_seconds: float = LOOKS_FOR) -> Iterator[None]:
     """Hold the right to write to a home; the operating system frees it if the process dies.
 
     The lock is reentrant within a process, since a command holds it around the runs it launches.
-    What a writer that died left half done is cleared away first.
+    What a writer that died left half done is cleared away first. Who reads the warehouse while a
+    run may begin takes it too: a reader of the file keeps a writer out, whose run would fail.
 
     Raises:
         LockedError: If another process holds it, naming that process and since when.
@@ -41,6 +45,19 @@ def writer_lock(paths: Paths, holder: str, *, wait_seconds: float = 0.0) -> Iter
         if lock.lock_counter == 1:
             note.unlink(missing_ok=True)
         lock.release()
+
+
+def is_being_written(paths: Paths) -> bool:
+    """Return whether any process holds the writer's lock, this one too."""
+    lock = FileLock(paths.lock, is_singleton=True, thread_local=False)
+    if lock.is_locked:
+        return True
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 def _who(note: "os.PathLike[str]") -> str:

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 JUDGED_BY_COMMAND = "governance/judged_by_command"
 """Tag of a run whose judgement the command line launches itself."""
 
+LANE = "governance/lane"
+"""Tag by which the queue of dagster.yaml lets one run at a time write, and one escalate."""
+
+WRITES, ESCALATES = {LANE: "writer"}, {LANE: "desk"}
+
 LOOK_SECONDS = 20
 """Between two looks at the landing folders: two of them and a start fit in a minute."""
 
@@ -35,6 +40,7 @@ def intake_job() -> "AssetJob":
             "registry", "quality", "staging", "intermediate", "marts"
         ),
         description="Take what was delivered to the marts; a range of days is one run.",
+        tags=WRITES,
     )
 
 
@@ -44,6 +50,7 @@ def judgement_job() -> "AssetJob":
         "judge_and_publish",
         selection=dg.AssetSelection.groups("accuracy", "escalations", "publish"),
         description="Judge every strategy, report on its page, escalate, publish a snapshot.",
+        tags=WRITES,
     )
 
 
@@ -53,6 +60,7 @@ def escalate_job() -> "AssetJob":
         "escalate",
         selection=dg.AssetSelection.groups("escalations"),
         description="Let time pass for every escalation, and send what is due.",
+        tags=ESCALATES,
     )
 
 

@@ -5,12 +5,14 @@ import dagster as dg
 from governance_pipeline.adapters.landing import Calendar
 from governance_pipeline.defs import (
     accuracy,
+    acting,
     automation,
     escalations,
     failed_checks,
     intake,
     publish,
     strategies,
+    tickets,
     transform,
 )
 from governance_pipeline.defs.partitions import daily
@@ -42,7 +44,7 @@ def build_definitions(
             publish.published_snapshot_asset(),
         ],
         asset_checks=[] if registry is None else [strategies.strategy_checks(registry)],
-        jobs=[taking_in, judging, escalating, escalations.acting_job()],
+        jobs=[taking_in, judging, escalating, acting.opening_job(), acting.acting_job()],
         schedules=[
             *automation.schedules(taking_in, judging, partitions),
             escalations.escalate_schedule(escalating),
@@ -51,6 +53,7 @@ def build_definitions(
             automation.arrival_sensor(taking_in, partitions, paths),
             *automation.judgement_sensors(taking_in, judging),
             failed_checks.failed_checks_sensor(),
+            tickets.ticket_tool_sensor(),
         ],
         executor=dg.in_process_executor,
         resources={

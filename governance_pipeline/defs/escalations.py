@@ -1,4 +1,4 @@
-"""The escalations' desk in the catalog: its two assets, acting on one, and the pass's schedule.
+"""The escalations' desk in the catalog: its two assets, and the schedule of its pass.
 
 No step here takes the writer's lock: the desk has a store of its own, and who waits for a clock
 does not wait for a backfill.
@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from governance_pipeline.adapters import outbox
-from governance_pipeline.adapters.announcing import announce
 from governance_pipeline.adapters.desk_work import run_desk, whats_due
-from governance_pipeline.adapters.escalating import act_on, open_desk
 from governance_pipeline.adapters.ops_store import OpsStore
-from governance_pipeline.adapters.transitions import VERBS, command_of
 from governance_pipeline.defs.reporting import report_escalations
 from governance_pipeline.defs.resources import DeskAt
 
@@ -100,56 +97,6 @@ def desk_assets() -> dg.AssetsDefinition:
         )
 
     return escalate
-
-
-def acting_job() -> dg.JobDefinition:
-    """Return the job by which an engineer acts on an escalation from the launchpad."""
-
-    class Action(dg.Config):
-        """What is done to which escalation, by whom and why; the rest as the verb needs it."""
-
-        escalation: str
-        verb: str
-        actor: str
-        reason: str
-        code: str = ""
-        evidence_uri: str = ""
-        change: str = ""
-        record: str = ""
-        awaiting: str = ""
-        severity: str = ""
-        urgency: str = ""
-        team: str = ""
-        person: str = ""
-        external_ref: str = ""
-        recipient: str = ""
-        receipt: str = ""
-
-    @dg.op(
-        name="act",
-        description=f"Act on one escalation as `team/name`. Verbs: {', '.join(sorted(VERBS))}.",
-    )
-    def act(context: dg.OpExecutionContext, config: Action, desk: DeskAt) -> None:
-        values = config.model_dump()
-        known = open_desk(desk.settings.paths)
-        with OpsStore(desk.settings.store_url) as store:
-            command = command_of(config.verb, known.actor(config.actor), config.reason, values)
-            now = dt.datetime.now(dt.UTC)
-            state, events = act_on(store, known, config.escalation, command, now, announce)
-        said = ", ".join(event.kind for event in events) or "nothing, it was so already"
-        context.log.info(f"{state.escalation_id} is {state.status}: {said}")
-        context.add_output_metadata(
-            {"escalation": state.escalation_id, "status": state.status, "events": said}
-        )
-
-    @dg.job(
-        name="act_on_escalation",
-        description="Acknowledge, hold, resolve, accept ... one escalation, from the launchpad.",
-    )
-    def act_on_escalation() -> None:
-        act()
-
-    return act_on_escalation
 
 
 def escalate_schedule(job: "AssetJob") -> dg.ScheduleDefinition:

@@ -6,9 +6,11 @@ is an occurrence, and one that holds again has gone.
 
 import datetime as dt
 from collections.abc import Iterable
+from typing import Any
 
 import dagster as dg
 from dagster import AssetCheckEvaluation, DagsterEventType
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from governance_pipeline.adapters.announcing import announce
 from governance_pipeline.adapters.desk_work import take_in_findings
@@ -23,6 +25,7 @@ from governance_pipeline.errors import RefusedError, RegistryError
 
 AT_ONCE = 500
 SOURCE = "failed_check"
+TEAM = "team:"
 
 
 def failed_checks_sensor() -> dg.SensorDefinition:
@@ -36,7 +39,10 @@ def failed_checks_sensor() -> dg.SensorDefinition:
     )
     def failed_checks(context: dg.SensorEvaluationContext, desk: DeskAt) -> dg.SkipReason:
         after = int(context.cursor or -1)
-        through, said = take_in_checks(context.instance, desk, after, dt.datetime.now(dt.UTC))
+        graph = context.repository_def.asset_graph if context.repository_def else None
+        through, said = take_in_checks(
+            context.instance, desk, after, dt.datetime.now(dt.UTC), graph
+        )
         context.update_cursor(str(through))
         return dg.SkipReason(said)
 
@@ -44,9 +50,20 @@ def failed_checks_sensor() -> dg.SensorDefinition:
 
 
 def take_in_checks(
-    instance: dg.DagsterInstance, desk: DeskAt, after: int, now: dt.datetime
+    instance: dg.DagsterInstance,
+    desk: DeskAt,
+    after: int,
+    now: dt.datetime,
+    graph: BaseAssetGraph[Any] | None = None,
 ) -> tuple[int, str]:
     """Take in the evaluations after a place in the event log.
+
+    Args:
+        instance: Whose log.
+        desk: Where escalations go.
+        after: The place; -1 is before the first.
+        now: In UTC.
+        graph: Names the owners of assets.
 
     Returns:
         The place of the last one, and what became of them in one sentence.
@@ -70,8 +87,9 @@ def take_in_checks(
         known = open_desk(desk.settings.paths)
     except RegistryError as error:
         return after, str(error)
-    failed = [_finding(e, known, now) for e in newest.values() if not e.passed]
-    held = [_finding(e, known, now) for e in newest.values() if e.passed]
+    found = [(e, _finding(e, known, now, _owner(graph, e.asset_key))) for e in newest.values()]
+    failed = [finding for evaluation, finding in found if not evaluation.passed]
+    held = [finding for evaluation, finding in found if evaluation.passed]
     with OpsStore(desk.settings.store_url) as store:
         # Of no source everything was asked, so nothing is cleared for not being among these.
         became = take_in_findings(store, known, failed, set(), now)
@@ -90,7 +108,15 @@ def _is_found_elsewhere(evaluation: AssetCheckEvaluation) -> bool:
     return is_verdict or (is_refusal and not evaluation.passed)
 
 
-def _finding(evaluation: AssetCheckEvaluation, desk: Desk, now: dt.datetime) -> Finding:
+def _owner(graph: BaseAssetGraph[Any] | None, key: dg.AssetKey) -> str | None:
+    """Return the first team that owns an asset, if one does."""
+    owners = graph.get(key).owners if graph is not None and graph.has(key) else ()
+    return next((o.removeprefix(TEAM) for o in owners if o.startswith(TEAM)), None)
+
+
+def _finding(
+    evaluation: AssetCheckEvaluation, desk: Desk, now: dt.datetime, owner: str | None
+) -> Finding:
     path = evaluation.asset_key.path
     asset = "/".join(path)
     is_intake = path[0] == "accepted"
@@ -106,6 +132,7 @@ def _finding(evaluation: AssetCheckEvaluation, desk: Desk, now: dt.datetime) -> 
         metric=f"{asset}:{evaluation.check_name}",
         evidence_uri=f"/assets/{asset}?view=checks",
         details=evaluation.description or _shown(evaluation),
+        asset_owner=owner,
     )
 
 

@@ -103,7 +103,7 @@ def facts(state: Escalation, event: Event, kind: str) -> Mapping[str, Any]:
                               finding.market, finding.feed) if x],
         "since": finding.since,
         "detected_at": finding.detected_at,
-        "occurrences": state.occurrences,
+        "occurrences": max((seen.times for seen in state.findings.values()), default=1),
         "due": dict(sorted(due.items(), key=lambda item: item[1])),
         "hold_reason": state.hold_reason,
         "mitigation": state.mitigation,
@@ -127,6 +127,8 @@ def _told(
         yield "opened", [owner]
     elif kind == "assigned" and not is_new and "owner_team" in changes:
         yield "assigned", [owner]
+    elif kind == "reprioritised" and is_new:
+        return  # who is told of a new one is told as what it stands now
     elif kind in TO_OWNER:
         yield TO_OWNER[kind], [owner]
     elif kind in TO_REQUESTER:

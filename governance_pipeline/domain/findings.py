@@ -13,7 +13,8 @@ class Finding:
     `detected_at` is when it was known, in UTC, from when on clocks run; `on` the day of data it
     was seen on. `exposure` is in impressions a day, the upper limit where it was estimated, and
     `exposure_before` the same of the day before. `requester` is a team, or a team and a person.
-    `since` is the day of data on which it most likely began.
+    `since` is the day of data on which it most likely began; `asset_owner` the team that owns
+    the asset it is about.
     """
 
     source: str
@@ -42,6 +43,7 @@ class Finding:
     evidence_uri: str | None = None
     details: str | None = None
     since: dt.date | None = None
+    asset_owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ def _team(name: str, finding: Finding, desk: Desk) -> str | None:
     channel = desk.channels.get(finding.channel or "")
     words: dict[str, str | None] = {
         "duty": desk.duty,
+        "asset_owner": finding.asset_owner,
         "strategy_owner": strategy.owner_team if strategy else None,
         "strategy_backup": strategy.backup_owner if strategy else None,
         "channel_owner": channel.owner_team if channel else None,

@@ -19,7 +19,7 @@ PauseReason = Literal[
     "awaiting_requester", "awaiting_external_party", "change_freeze", "legal_hold"
 ]
 EVERY_PRIORITY: list[Priority] = ["P1", "P2", "P3", "P4"]
-SYMBOLIC_TEAMS = ("strategy_owner", "strategy_backup", "channel_owner", "duty")
+SYMBOLIC_TEAMS = ("strategy_owner", "strategy_backup", "channel_owner", "asset_owner", "duty")
 RECIPIENTS = ("owner", "backup", "duty", "requester")
 TEAM_CALENDAR = "team"
 """In place of a calendar's name: that of the team that owns the escalation."""

@@ -8,9 +8,16 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster import DagsterRunStatus
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._daemon.run_coordinator import QueuedRunCoordinatorDaemon
 
 from governance_pipeline.adapters import registry_store
-from governance_pipeline.adapters.home import make_home
+from governance_pipeline.adapters.home import dagster_instance, make_home
 from governance_pipeline.adapters.landing import load_sources
 from governance_pipeline.defs.build import build_definitions
 from governance_pipeline.defs.strategies import asset_key
@@ -99,7 +106,35 @@ def test_intake_starts_daily_and_judgement_at_its_end_or_the_deadline(
         "judge_after_intake_failure",
         "judge_after_intake_canceled",
         "failed_checks",
+        "ticket_tool",
     }
+
+
+def test_clocks_do_not_wait_for_a_backfill_and_no_two_passes_overlap(
+    definitions: dg.Definitions, home: Path
+) -> None:
+    where = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "governance")
+    with dagster_instance(Paths(home)) as log:
+
+        def ask(job: str, status: DagsterRunStatus) -> str:
+            asked = definitions.resolve_job_def(job)
+            made = log.create_run_for_job(
+                asked, status=status, tags=asked.run_tags,
+                remote_job_origin=RemoteJobOrigin(where, job),
+            )  # fmt: skip
+            return made.run_id
+
+        def leaves_the_queue() -> list[str]:
+            queue = QueuedRunCoordinatorDaemon(interval_seconds=1)
+            config = log.get_concurrency_config()
+            return [run.run_id for run in queue._get_runs_to_dequeue(log, config, None)]
+
+        ask("intake_and_marts", DagsterRunStatus.STARTED)
+        ask("judge_and_publish", DagsterRunStatus.QUEUED)
+        first, _ = (ask("escalate", DagsterRunStatus.QUEUED) for _ in range(2))
+        assert leaves_the_queue() == [first]
+        ask("escalate", DagsterRunStatus.STARTED)
+        assert leaves_the_queue() == []
 
 
 def test_the_daily_schedule_asks_for_yesterday(definitions: dg.Definitions) -> None:

@@ -76,7 +76,8 @@ def test_an_escalation_goes_from_a_report_to_a_result(ask: Asked) -> None:
     for said in (
         "Toys are hidden in Germany", "precision 52.0% against 80.0%", "12,000 impressions a day",
         "S2", "moderation/ines", "ticket OPS-7", "acknowledge", "met in", "governance/gwen",
-        "https://wiki.market.example/toys",
+        "https://wiki.market.example/toys", "next      moderation mends it: ",
+        f"governance escalations mitigate | resolve {key}",
     ):  # fmt: skip
         assert said in screen, said
     assert max(map(len, screen.splitlines())) <= 100
@@ -97,6 +98,13 @@ def test_the_queue_is_sorted_by_what_is_due_and_filtered_by_team(ask: Asked) -> 
     assert rows[0]["priority"] == "P1"
     assert rows[0]["slack_hours"] == pytest.approx(0.25, abs=0.01)
     assert law in done(ask, "list", "--team", "moderation")
+    head, *lines = done(ask, "list").splitlines()
+    assert head.split() == ["id", "prio", "status", "left", "owner", "what"]
+    assert [line.split()[:3] for line in lines] == [
+        [law, "P1", "ASSIGNED"],
+        [low, "P3", "ASSIGNED"],
+    ]
+    assert max(map(len, lines)) <= 100
     assert done(ask, "list", "--team", "algo", "--json") == ""
     assert "and 1 more" in done(ask, "list", "--limit", "1")
     done(ask, "cancel", low, *REQUESTER)

@@ -21,13 +21,17 @@ from aiosmtpd.controller import Controller
 from governance_pipeline.adapters import notify, ops_store, outbox
 from governance_pipeline.adapters.announcing import announce
 from governance_pipeline.adapters.desk_work import take_in_findings
-from governance_pipeline.adapters.escalating import let_time_pass
+from governance_pipeline.adapters.escalating import act_on, let_time_pass
 from governance_pipeline.adapters.notify import ATTEMPTS, KEY_HEADER, Sent, send_due
+from governance_pipeline.adapters.ops_schema import metadata
 from governance_pipeline.adapters.ops_store import OpsStore
-from governance_pipeline.domain.desk import Desk
+from governance_pipeline.adapters.results import deliver_results
+from governance_pipeline.domain.commands import Measure, Resolve
+from governance_pipeline.domain.desk import PIPELINE, Desk
+from governance_pipeline.domain.escalation import Measurement
 from governance_pipeline.domain.findings import Finding
 from governance_pipeline.registry.models import Route
-from tests.unit.desks import DESK, HOUR
+from tests.unit.desks import DESK, HOUR, OWNER
 from tests.unit.desks import DROP as FOUND
 from tests.unit.desks import NOW as NIGHT
 
@@ -58,7 +62,7 @@ class Endpoint:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
         self.thread.start()
 
     @property
@@ -81,15 +85,26 @@ def endpoint() -> Iterator[Endpoint]:
     server.close()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ops.db"
+    return str(request.getfixturevalue("postgres_store_url"))
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[OpsStore]:
-    with OpsStore(f"sqlite:///{tmp_path}/ops.db") as opened:
+def store(url: str) -> Iterator[OpsStore]:
+    with OpsStore(url) as opened:
+        with opened.writing() as connection:
+            for table in metadata.tables.values():
+                connection.execute(table.delete())
         yield opened
 
 
 def open_(store: OpsStore, *found: Finding, desk: Desk = DESK, at: dt.datetime = NOW) -> str:
     take_in_findings(store, desk, found or [DROP], {"drift"}, at)
-    return next(iter(store.open_states())).escalation_id
+    first, *_ = store.open_states()
+    return first.escalation_id
 
 
 def send(
@@ -140,7 +155,7 @@ POINTS: Sequence[tuple[Any, str, bool]] = [
 
 @pytest.mark.parametrize(("module", "name", "before"), POINTS)
 def test_killed_while_sending_nothing_is_lost_and_a_repetition_has_the_same_key(
-    store: OpsStore, endpoint: Endpoint, module: Any, name: str, before: bool,
+    store: OpsStore, url: str, endpoint: Endpoint, module: Any, name: str, before: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     desk = with_route()
@@ -149,7 +164,7 @@ def test_killed_while_sending_nothing_is_lost_and_a_repetition_has_the_same_key(
 
     def work() -> None:
         monkeypatch.setattr(module, name, dies(getattr(module, name), before=before))
-        with OpsStore(str(store.engine.url)) as own:
+        with OpsStore(url) as own:
             send(own, endpoint, desk=desk)
 
     killed(work)
@@ -163,12 +178,12 @@ def test_killed_while_sending_nothing_is_lost_and_a_repetition_has_the_same_key(
 
 @pytest.mark.parametrize("before", [True, False])
 def test_killed_while_deciding_there_is_neither_event_nor_message_without_the_other(
-    store: OpsStore, endpoint: Endpoint, before: bool, monkeypatch: pytest.MonkeyPatch
+    store: OpsStore, url: str, endpoint: Endpoint, before: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def work() -> None:
         # After the rows are written, before they are committed; or before they are written.
         monkeypatch.setattr(ops_store, "_write", dies(ops_store._write, before=before))
-        with OpsStore(str(store.engine.url)) as own:
+        with OpsStore(url) as own:
             open_(own)
 
     killed(work)
@@ -177,6 +192,39 @@ def test_killed_while_deciding_there_is_neither_event_nor_message_without_the_ot
     open_(store)
     send(store, endpoint)
     assert len(endpoint.keys) == 1
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_killed_while_recording_receipts_the_result_is_handed_over_once(
+    store: OpsStore, url: str, endpoint: Endpoint, before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = open_(store, desk=with_route())
+    owner, result = (
+        {"actor": OWNER, "reason": "cut was too low"},
+        Measurement("improved", "it rose"),
+    )
+    resolve = Resolve(**owner, code="threshold_tuned", evidence_uri="e", change="v3")
+    act_on(store, DESK, key, resolve, NOW, announce)
+    act_on(
+        store, DESK, key, Measure(**owner | {"actor": PIPELINE}, measurement=result), NOW, announce
+    )
+    rooms = {route.env: endpoint.addresses[ROOM] for t in DESK.teams.values()
+             for route in t.routes.values()}  # fmt: skip
+    send_due(store, DESK, NOW, rooms, UI)
+    told = len(endpoint.got)
+
+    def work() -> None:
+        monkeypatch.setattr(ops_store, "_write", dies(ops_store._write, before=before))
+        with OpsStore(url) as own:
+            deliver_results(own, DESK, NOW)
+
+    killed(work)
+    assert store.load(key).receipts == {}
+    deliver_results(store, DESK, NOW + AFTER_A_CRASH)
+    send_due(store, DESK, NOW + AFTER_A_CRASH, rooms, UI)
+    state = store.load(key)
+    assert (state.status, {*state.receipts}) == ("DELIVERED", {*state.stakeholders})
+    assert len(endpoint.got) == told
 
 
 def test_the_message_says_what_happened_who_is_hurt_by_when_and_what_to_do(
@@ -271,7 +319,7 @@ def test_at_night_only_what_is_p1_leaves_at_once(store: OpsStore, endpoint: Endp
 
 
 def test_a_digest_gathers_a_day_into_one_message_that_a_crash_does_not_change(
-    store: OpsStore, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+    store: OpsStore, url: str, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = with_route(is_digest=True)
     escalation = open_(store, desk=desk)
@@ -281,7 +329,7 @@ def test_a_digest_gathers_a_day_into_one_message_that_a_crash_does_not_change(
 
     def work() -> None:
         monkeypatch.setattr(outbox, "record", dies(outbox.record, before=True))
-        with OpsStore(str(store.engine.url)) as own:
+        with OpsStore(url) as own:
             send_due(own, desk, monday, endpoint.addresses, UI)
 
     killed(work)
@@ -350,7 +398,8 @@ def test_mail_arrives_at_a_real_server_with_its_key(store: OpsStore) -> None:
     assert done == Sent(sent=1)
     (mail,) = mailbox.got
     assert mail["Subject"] == "[P2] Recall of Block counterfeit listings fell to 52%"
-    (row,) = store.messages(next(iter(store.open_states())).escalation_id)
+    (state,) = store.open_states()
+    (row,) = store.messages(state.escalation_id)
     assert mail[KEY_HEADER] == row["idempotency_key"]
     body = mail.get_body(("plain", "html"))
     assert body is not None

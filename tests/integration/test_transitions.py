@@ -3,12 +3,20 @@
 import csv
 import datetime as dt
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from governance_pipeline.adapters import ticket_tool
 from governance_pipeline.adapters.ops_store import OpsStore
+from governance_pipeline.adapters.ticket_tool import (
+    address_of,
+    post_transitions,
+    pull_transitions,
+)
 from governance_pipeline.adapters.transitions import take_transitions, write_transitions
 from governance_pipeline.errors import InputError
 from tests.unit.desks import DESK, HOUR, NOW, OWNER, TRIAGER, Case, finding
@@ -17,6 +25,48 @@ LATER = NOW + 9 * HOUR
 COLUMNS = (
     "escalation_id,external_ref,action,actor,reason,at,awaiting,record,code,evidence_uri,change"
 )
+
+
+class Tool:
+    """A ticket tool on loopback: what it was posted, and what it answers."""
+
+    def __init__(self) -> None:
+        self.posted: list[tuple[str | None, bytes]] = []
+        self.answer, self.status = b"", 200
+        tool = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                tool.posted.append((self.headers["Idempotency-Key"], body))
+                self.send_response(tool.status)
+                self.end_headers()
+
+            def do_GET(self) -> None:
+                self.send_response(tool.status)
+                self.end_headers()
+                self.wfile.write(tool.answer)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}/hook?key=s3cret"
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def tool() -> Iterator[Tool]:
+    made = Tool()
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -151,3 +201,53 @@ def test_what_is_written_is_every_transition_with_its_ticket(
     assert {row["external_ref"] for row in written} == {"OPS-7"}
     assert dt.datetime.fromisoformat(written[-1]["at"]) == NOW + HOUR
     assert write_transitions(store, to, since=NOW + HOUR / 2) == 1
+
+
+def test_a_webhook_is_told_every_transition_and_the_same_ones_under_the_same_key(
+    store: OpsStore, tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = kept(store)
+    monkeypatch.setattr(ticket_tool, "AT_ONCE", 2)
+    for _ in range(2):
+        assert post_transitions(store, tool.address) == 3
+    first, rest, *again = tool.posted
+    assert again == [first, rest]
+    assert first[0] != rest[0]
+    said = [json.loads(line) for _, body in (first, rest) for line in body.splitlines()]
+    assert [(row["escalation_id"], row["seq"], row["to_status"]) for row in said] == [
+        (key, 1, "NEW"), (key, 2, "TRIAGED"), (key, 3, "ASSIGNED"),
+    ]  # fmt: skip
+    assert post_transitions(store, tool.address, since=NOW + HOUR) == 0
+    tool.status = 500
+    with pytest.raises(InputError, match=r"127\.0\.0\.1 answered 500") as caught:
+        post_transitions(store, tool.address)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_what_a_tool_answers_is_done_once_however_often_it_is_asked(
+    store: OpsStore, tool: Tool
+) -> None:
+    key = kept(store)
+    row = {"escalation_id": key, "actor": OWNER, "reason": "seen", "action": "ack", "at": at(0.5)}
+    other = {**row, "action": "start", "actor": "algo/ana", "at": at(1)}
+    tool.answer = json.dumps([row, other]).encode()
+    taken = pull_transitions(store, DESK, tool.address, LATER)
+    assert (taken.done, taken.known) == (1, 0)
+    assert taken.refused[0].startswith("127.0.0.1 row 2: algo/ana may not make it IN_PROGRESS")
+    tool.answer = f"{COLUMNS}\n{key},,ack,{OWNER},seen,{at(0.5)},,,,,\n".encode()
+    taken = pull_transitions(store, DESK, tool.address, LATER)
+    assert (taken.done, taken.known, taken.refused) == (0, 1, [])
+    tool.answer = b"{"
+    with pytest.raises(InputError, match=r"127\.0\.0\.1 cannot be read"):
+        pull_transitions(store, DESK, tool.address, LATER)
+
+
+def test_a_tool_that_is_not_there_is_said_in_one_sentence_without_its_secret(
+    store: OpsStore, tool: Tool
+) -> None:
+    tool.server.server_close()
+    with pytest.raises(InputError, match=r"127\.0\.0\.1 does not answer: .*; try again") as caught:
+        pull_transitions(store, DESK, tool.address, LATER)
+    assert "s3cret" not in str(caught.value)
+    with pytest.raises(InputError, match="TICKETS holds no address"):
+        address_of("env:TICKETS", {"TICKETS": "file:///etc/passwd"})

@@ -6,7 +6,7 @@ decisions as (
 
     select * from {{ ref('stg_contested_decisions') }}
 
-    where {{ in_decided_thirds(month_third('decision_date')) }}
+    where {{ in_decided_months("cast(date_trunc('month', decision_date) as date)") }}
 
 ),
 

@@ -1,5 +1,5 @@
 -- depends_on: {{ ref('stg_decided_days') }}
-{{ recomputed_by_decided_third() }}
+{{ recomputed_by_decided_month() }}
 
 with
 
@@ -10,7 +10,7 @@ decisions as (
     where
         is_unit
         {% if is_incremental() %}
-            and {{ in_decided_thirds(month_third('decision_date')) }}
+            and {{ in_decided_months("cast(date_trunc('month', decision_date) as date)") }}
         {% endif %}
 
 ),
@@ -25,7 +25,6 @@ counted as (
         category,
         market,
         cast(date_trunc('month', decision_date) as date) as decision_month,
-        {{ month_third('decision_date') }} as month_third,
         stratum,
         count(*) as population
 
@@ -33,9 +32,7 @@ counted as (
 
     group by
         strategy_id, channel, environment, category, market,
-        cast(date_trunc('month', decision_date) as date),
-        {{ month_third('decision_date') }},
-        stratum
+        cast(date_trunc('month', decision_date) as date), stratum
 
 )
 

@@ -1,78 +1,24 @@
-{{ recomputed_by_month(on_schema_change='fail') }}
+{{ config(materialized='view') }}
 
 with
 
-segment_units as (
+units as (
 
     select * from {{ ref('int_segment_units') }}
 
-    where {{ in_decision_months('decision_month') }}
-
 ),
 
-units as (
+draws as (
 
     select
         *,
         cast(date_trunc('month', decision_date) as date) as decision_month
 
-    from {{ ref('int_sampled_units') }}
-
-),
-
-verdicts as (
-
-    select * from {{ ref('int_labels_adjudicated') }}
+    from {{ ref('int_audit_draws') }}
 
 ),
 
 labelled as (
-
-    select
-        units.strategy_id,
-        units.channel,
-        units.environment,
-        units.category,
-        units.market,
-        units.decision_month,
-        units.stratum,
-        count(*) as labelled,
-        count(*) filter (where verdicts.verdict = 'should_fire') as should_fire
-
-    from units
-    inner join verdicts
-        on units.channel = verdicts.channel and units.decision_id = verdicts.decision_id
-
-    where
-        verdicts.verdict <> 'unsure'
-        and {{ in_decision_months('units.decision_month') }}
-
-    group by
-        units.strategy_id, units.channel, units.environment, units.category, units.market,
-        units.decision_month, units.stratum
-
-),
-
-both_counts as (
-
-    -- Stacked, not joined: a segment may have no category or market.
-    select
-        strategy_id, channel, environment, category, market, decision_month, stratum,
-        population, 0 as labelled, 0 as should_fire
-
-    from segment_units
-
-    union all
-
-    select
-        strategy_id, channel, environment, category, market, decision_month, stratum,
-        0 as population, labelled, should_fire
-
-    from labelled
-
-),
-
-segments as (
 
     select
         strategy_id,
@@ -82,16 +28,43 @@ segments as (
         market,
         decision_month,
         stratum,
-        cast(sum(population) as bigint) as population,
-        cast(sum(labelled) as bigint) as labelled,
-        cast(sum(should_fire) as bigint) as should_fire
+        count(*) as labelled,
+        count(*) filter (where verdict = 'should_fire') as should_fire
 
-    from both_counts
+    from draws
+
+    where verdict <> 'unsure'
 
     group by strategy_id, channel, environment, category, market, decision_month, stratum
 
-    -- A stratum of nothing but repeated decisions has no unit.
-    having sum(population) + sum(labelled) > 0
+),
+
+segments as (
+
+    -- A view: labels come for months after their decisions, whose units stay as they are.
+    select
+        units.strategy_id,
+        units.channel,
+        units.environment,
+        units.category,
+        units.market,
+        units.decision_month,
+        units.stratum,
+        units.population,
+        coalesce(labelled.labelled, 0) as labelled,
+        coalesce(labelled.should_fire, 0) as should_fire
+
+    from units
+    left join labelled
+        on
+            units.strategy_id = labelled.strategy_id
+            and units.channel = labelled.channel
+            and units.environment = labelled.environment
+            -- A segment may have no category or market.
+            and units.category is not distinct from labelled.category
+            and units.market is not distinct from labelled.market
+            and units.decision_month = labelled.decision_month
+            and units.stratum = labelled.stratum
 
 )
 

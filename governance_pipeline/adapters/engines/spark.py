@@ -121,13 +121,14 @@ def _change(paths: Paths, table: Table, before: Mapping[str, Sequence[Path]]) ->
 
 
 def _view_change(spark: "SparkSession", paths: Paths, table: Table, plan: RefreshPlan) -> Change:
-    """Write a view's rows of the recomputed days, and return them as the change they are."""
+    """Write a view's rows of the recomputed days or months, and return them as a change."""
     folder = paths.spark / "views" / table.name
-    days = [str(day) for day in plan.decision_days]
+    days = plan.decision_days
+    by = "decision_date" if "decision_date" in table.columns else "decision_month"
+    recomputed = days if by == "decision_date" else sorted({day.replace(day=1) for day in days})
     rows = spark.table(f"{SCHEMA}.{table.name}")
-    recomputed = rows.where(rows["decision_date"].isin(plan.decision_days))
-    recomputed.write.mode("overwrite").parquet(str(folder))
-    return Change(table, "decision_date", days, sorted(folder.glob("*.parquet")))
+    rows.where(rows[by].isin(recomputed)).write.mode("overwrite").parquet(str(folder))
+    return Change(table, by, [str(day) for day in recomputed], sorted(folder.glob("*.parquet")))
 
 
 def _forget_all(connection: duckdb.DuckDBPyConnection) -> None:

@@ -7,10 +7,19 @@ from pathlib import Path
 
 import duckdb
 
-from governance_pipeline.adapters import enrichment, lake, ledger, manifests, set_rules, verdicts
+from governance_pipeline.adapters import (
+    enrichment,
+    kept,
+    lake,
+    ledger,
+    manifests,
+    set_rules,
+    verdicts,
+)
 from governance_pipeline.adapters.batch import Batch, Partition
 from governance_pipeline.adapters.drift import retyped
 from governance_pipeline.adapters.extras import write_extras
+from governance_pipeline.adapters.fingerprints import refuse_changed
 from governance_pipeline.adapters.ledger import SourceFile
 from governance_pipeline.adapters.lines import find_lines
 from governance_pipeline.adapters.manifests import Manifest, RuleResult
@@ -42,11 +51,14 @@ def commit_partitions(connection: duckdb.DuckDBPyConnection, batch: Batch) -> li
     if batch.has_rows:
         verdicts.refuse(connection, refused)
         written = _write(connection, batch)
+    refuse_changed(batch.files.values())
     touched = touched_days(connection, batch)
     rows = _rows_per_file(connection, batch)
     made = []
     for partition in _delivered(batch):
         files = _place(batch, partition, written)
+        if files.get("quarantine") or partition.refusals:
+            files[kept.FOLDER] = kept.keep(batch.paths.lake, partition.files)
         days, waiting = touched.get(partition.part, ([], 0))
         made.append(_manifest(batch, partition, files, days, waiting, rows))
     named = {batch.paths.lake / f for m in made for own in m.files.values() for f in own}
@@ -161,7 +173,8 @@ def _manifest(
     if before is not None:
         days = sorted({*days, *before.decision_days})
         if refusal:  # what was accepted before stays what everybody reads
-            files = {**before.files, "quarantine": files["quarantine"]}
+            own = (name for name in ("quarantine", kept.FOLDER) if name in files)
+            files = {**before.files, **{name: files[name] for name in own}}
     now = dt.datetime.now(dt.UTC)
     sources = [
         SourceFile(

@@ -6,7 +6,7 @@ So daily runs and a backfill draw alike, and a late correction of reach draws no
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,15 +14,28 @@ import duckdb
 
 from governance_pipeline.adapters import manifests
 from governance_pipeline.adapters.batch import Partition
+from governance_pipeline.adapters.lake import write_numbers
 
+# One statement for all: what is looked for is hashed, what was drawn before streams past it.
 EARLIER = """
 insert into drawn_before
-select $part, d.decision_id, c.decision_date, c.audit_probability
-from (select decision_id, file_index, file_row_number from read_parquet($accepted)) d
-join read_parquet($counted) c on c.accepted_file = d.file_index and c.place = d.file_row_number
-where c.audit_probability is not null
-    and d.decision_id in (select decision_id from accepted where part = $part)
-    and d.decision_id not in (select decision_id from drawn_before where part = $part)
+with repeated as (
+    select p.part, d.decision_id, f.delivery, f.accepted_file,
+        d.file_row_number as place
+    from read_parquet($accepted) d
+    join earlier_accepted f on f.number = d.file_index
+    join earlier_pairs p on p.delivery = f.delivery
+    join accepted a on a.part = p.part and a.decision_id = d.decision_id
+), found as (
+    select r.part, r.decision_id, c.decision_date, c.audit_probability,
+        row_number() over (partition by r.part, r.decision_id order by r.delivery) as recency
+    from read_parquet($counted) c
+    join earlier_counted n on n.number = c.file_index
+    join repeated r on r.delivery = n.delivery and r.accepted_file = c.accepted_file
+        and r.place = c.place
+    where c.audit_probability is not null
+)
+select part, decision_id, decision_date, audit_probability from found where recency = 1
 """
 Days = Mapping[int, set[dt.date]]
 
@@ -85,19 +98,53 @@ def layers(partitions: Mapping[int, Partition], days: Days) -> list[list[int]]:
 
 def load_earlier(
     connection: duckdb.DuckDBPyConnection,
-    partition: Partition,
-    days: set[dt.date],
-    drawn: Iterable[Drawn],
+    lake: Path,
+    partitions: Sequence[Partition],
+    days: Days,
+    drawn: Sequence[Drawn],
 ) -> None:
-    """Add to `drawn_before` what other deliveries of a channel drew of the same decisions."""
-    for other in drawn:
-        is_own = other.delivery_date == partition.day
-        if other.channel == partition.channel and not is_own and days & other.days:
-            connection.execute(
-                EARLIER,
-                {
-                    "part": partition.part,
-                    "accepted": [str(file) for file in other.accepted],
-                    "counted": [str(file) for file in other.counted],
-                },
-            )
+    """Write the table `drawn_before`: what the decisions of some deliveries were drawn with before.
+
+    What a restated delivery said itself comes first, then what others of its channel said.
+    """
+    connection.execute(
+        "create or replace table drawn_before (part integer, decision_id varchar,"
+        " decision_date date, audit_probability double)"
+    )
+    own = [_before(lake, partition) for partition in partitions]
+    pairs = [
+        (place, partition.part)
+        for partition, before in zip(partitions, own, strict=True)
+        for place, other in enumerate([*own, *drawn])
+        if other is not None
+        and (other is before or _shares_a_day(partition, days[partition.part], other))
+    ]
+    if not pairs:
+        return
+    every = dict(enumerate([*own, *drawn]))
+    others = [(place, every[place]) for place in sorted({place for place, _ in pairs})]
+    accepted = [(n, at, str(f)) for n, o in others if o for at, f in enumerate(o.accepted)]
+    counted = [(n, str(file)) for n, other in others if other for file in other.counted]
+    for table, columns, rows in (
+        ("earlier_pairs", ("delivery", "part"), pairs),
+        ("earlier_accepted", ("delivery", "accepted_file"), [row[:2] for row in accepted]),
+        ("earlier_counted", ("delivery",), [row[:1] for row in counted]),
+    ):
+        write_numbers(connection, table, columns, rows)
+    files = {"accepted": [row[-1] for row in accepted], "counted": [row[-1] for row in counted]}
+    connection.execute(EARLIER, files)
+
+
+def _before(lake: Path, partition: Partition) -> Drawn | None:
+    files = partition.before.files if partition.before else {}
+    accepted, counted = (
+        [lake / name for name in files.get(kind, ())] for kind in ("accepted", "counted_decisions")
+    )
+    if not counted:
+        return None
+    return Drawn(partition.channel, partition.day, frozenset(), accepted, counted)
+
+
+def _shares_a_day(partition: Partition, days: set[dt.date], other: Drawn) -> bool:
+    is_own = other.delivery_date == partition.day
+    return other.channel == partition.channel and not is_own and bool(days & other.days)

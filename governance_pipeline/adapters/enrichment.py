@@ -103,15 +103,6 @@ SAMPLED = (
 )
 ACTIONED = "select *, decided_at::date as decision_date from accepted where is_fired"
 
-# What a restated delivery said before: its probabilities stay, whatever it says of reach now.
-DRAWN_BEFORE = """
-insert into drawn_before
-select $part, d.decision_id, c.decision_date, c.audit_probability
-from (select decision_id, file_index, file_row_number from read_parquet($accepted)) d
-join read_parquet($counted) c on c.accepted_file = d.file_index and c.place = d.file_row_number
-where c.audit_probability is not null
-"""
-
 
 def write(
     connection: duckdb.DuckDBPyConnection, batch: Batch, accepted: Mapping[int, Sequence[Path]]
@@ -135,9 +126,9 @@ def write(
     for parts in _together(batch, partitions, days):
         only = parts[0] if len(parts) == 1 else None
         _show(connection, {part: accepted[part] for part in parts})
-        _look_around(connection, batch, parts)
-        for part in parts:
-            earlier_draws.load_earlier(connection, partitions[part], days[part], drawn)
+        _look_around(connection)
+        asked = [partitions[part] for part in parts]
+        earlier_draws.load_earlier(connection, batch.paths.lake, asked, days, drawn)
         for table, query in (
             ("counted_decisions", COUNTED), ("sampled_decisions", SAMPLED),
             ("actioned_decisions", ACTIONED),
@@ -170,14 +161,8 @@ def _together(
 def _show(connection: duckdb.DuckDBPyConnection, accepted: Mapping[int, Sequence[Path]]) -> None:
     """Create the view `accepted`: the rows of some deliveries, each with the place it has."""
     files = [(part, at, str(file)) for part, own in accepted.items() for at, file in enumerate(own)]
-    connection.execute(
-        "create or replace table accepted_files"
-        " (number bigint, part integer, accepted_file integer)"
-    )
-    connection.executemany(
-        "insert into accepted_files values (?, ?, ?)",
-        [(number, part, at) for number, (part, at, _) in enumerate(files)],
-    )
+    rows = [(part, at) for part, at, _ in files]
+    lake.write_numbers(connection, "accepted_files", ("part", "accepted_file"), rows)
     columns = ", ".join(f"r.{quoted(name)}" for name in accepted_columns("decisions"))
     connection.execute(
         f"create or replace view accepted as select {columns}, f.part, f.accepted_file,"
@@ -210,23 +195,11 @@ def _prepare(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
     connection.execute("set variable sampling_key = $key", {"key": key})
 
 
-def _look_around(connection: duckdb.DuckDBPyConnection, batch: Batch, parts: Sequence[int]) -> None:
-    """Load what `COUNTED` joins: repeated units, upstream's own draws, what was drawn before."""
+def _look_around(connection: duckdb.DuckDBPyConnection) -> None:
+    """Load what `COUNTED` joins: repeated units, and upstream's own draws."""
     connection.execute(TIED)
     connection.execute(
         "create or replace table drawn_upstream as select distinct part, strategy_id,"
         " strategy_version, decided_at::date as decision_date from accepted"
         " where inclusion_probability is not null"
     )
-    connection.execute(
-        "create or replace table drawn_before (part integer, decision_id varchar,"
-        " decision_date date, audit_probability double)"
-    )
-    for partition in batch.partitions.values():
-        before = partition.before.files if partition.before else {}
-        if partition.part in parts and before.get("counted_decisions"):
-            files = {
-                kind: [str(batch.paths.lake / name) for name in before[f"{kind}{rest}"]]
-                for kind, rest in (("accepted", ""), ("counted", "_decisions"))
-            }
-            connection.execute(DRAWN_BEFORE, {"part": partition.part, **files})

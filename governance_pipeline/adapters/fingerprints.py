@@ -1,14 +1,14 @@
 """Which bytes a delivered file has: known before it is read, fetched where it lies elsewhere."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from governance_pipeline.adapters.landing import Delivered, Delivery, form_of
+from governance_pipeline.adapters.landing import Delivered, Delivery, KeptFile, form_of
 from governance_pipeline.adapters.ledger import SourceFile
 from governance_pipeline.adapters.places import RemoteFile
 from governance_pipeline.adapters.postgres import Extract
-from governance_pipeline.adapters.reading import DeliveredFile
+from governance_pipeline.adapters.reading import DeliveredFile, Stamp
 from governance_pipeline.errors import SourceError
 
 
@@ -36,12 +36,38 @@ def fingerprint(
             number, file.name, path, path, delivery.channel, delivery.day, delivery.source,
             found.sha256, path.stat().st_size, "csv", types=found.types,
         )  # fmt: skip
-    name = str(file.relative_to(home)) if file.is_relative_to(home) else str(file)
-    form = form_of(file) or ""
+    stamp, sha256 = None, ""
+    if isinstance(file, KeptFile):
+        name, path, sha256 = file.name, file.path, _sha256(file.path)
+        if sha256 != file.sha256:
+            raise SourceError(f"{name} is gone and was written over before; deliver it again")
+    else:
+        name = str(file.relative_to(home)) if file.is_relative_to(home) else str(file)
+        path, stamp = file, stamp_of(file)
     return DeliveredFile(
-        number, name, file, file, delivery.channel, delivery.day, delivery.source, _sha256(file),
-        file.stat().st_size, form,
+        number, name, path, path, delivery.channel, delivery.day, delivery.source,
+        sha256 or _sha256(path), path.stat().st_size, form_of(path) or "", stamp=stamp,
     )  # fmt: skip
+
+
+def stamp_of(file: Path) -> Stamp | None:
+    """Return what changes whenever a file is written to or replaced; None if it is gone."""
+    try:
+        said = file.stat()
+    except FileNotFoundError:
+        return None
+    return said.st_ino, said.st_size, said.st_mtime_ns
+
+
+def refuse_changed(files: Iterable[DeliveredFile]) -> None:
+    """See to it that what was read of files are the bytes that they are known by.
+
+    Raises:
+        SourceError: If one of this machine was written to or replaced since it was looked at.
+    """
+    for file in files:
+        if file.stamp is not None and stamp_of(file.path) not in (file.stamp, None):
+            raise SourceError(f"{file.name} was written to while it was read; run again")
 
 
 def fetched(file: DeliveredFile) -> DeliveredFile:

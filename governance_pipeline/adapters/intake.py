@@ -16,6 +16,7 @@ from governance_pipeline.adapters import expectations, lake, ledger, manifests, 
 from governance_pipeline.adapters.batch import Batch, Partition
 from governance_pipeline.adapters.committing import commit_partitions, note_refusals
 from governance_pipeline.adapters.fingerprints import fingerprint
+from governance_pipeline.adapters.kept import kept_deliveries
 from governance_pipeline.adapters.landing import Delivery, Source, discover, form_of
 from governance_pipeline.adapters.ledger import SourceFile
 from governance_pipeline.adapters.looking import look_at
@@ -79,6 +80,9 @@ def intake_range(
         if only is not None:
             keys = [key for key in keys if key in only]
             batch.released = {key: release for key, release in only.items() if release}
+            before = {key: manifests.read(paths.lake, feed, *key) for key in keys}
+            own = [source for source in sources if source.feed == feed]
+            found = [*found, *kept_deliveries(paths.lake, before, found, own)]
         kept = _plan(batch, found, keys)
         if batch.partitions:
             progress(

@@ -59,6 +59,19 @@ def make_empty_files(lake: Path) -> None:
             fresh.replace(lake / "empty" / f"{name}.parquet")
 
 
+def write_numbers(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[int]],
+) -> None:
+    """Write a small table of integers, in one statement; `number` counts its rows from 0."""
+    values = {"number": list(range(len(rows)))}
+    values |= {name: [row[at] for row in rows] for at, name in enumerate(columns)}
+    lists = ", ".join(f"unnest(${name}::integer[]) as {name}" for name in values)
+    connection.execute(f"create or replace table {table} as select {lists}", values)
+
+
 def write_partitions(
     connection: duckdb.DuckDBPyConnection,
     query: str,

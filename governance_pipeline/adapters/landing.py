@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from governance_pipeline.adapters.places import RemoteFile
     from governance_pipeline.adapters.postgres import Extract
 
-Delivered = Union[Path, "RemoteFile", "Extract"]
+Delivered = Union[Path, "KeptFile", "RemoteFile", "Extract"]
 FORMS = {
     form: re.compile(rf"\.({endings})(\.gz|\.zst)?$", re.IGNORECASE)
     for form, endings in {
@@ -110,6 +110,15 @@ class HomeConfig(BaseModel):
     calendar: Calendar
     reporting_currency: str | None = Field(None, pattern=r"^[A-Z]{3}$")
     sources: list[Source] = []
+
+
+@dataclass(frozen=True)
+class KeptFile:
+    """A file that lay in landing under its name, and is read where the lake keeps it."""
+
+    name: str
+    path: Path
+    sha256: str
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -63,10 +64,12 @@ def _look_at_parquet(file: DeliveredFile, scratch: Path) -> DeliveredFile:
 
 def unpacked(file: Path) -> BinaryIO:
     """Open a file that may be packed; it gives what is in it."""
-    import zstandard
+    if file.suffix == ".gz":
+        return cast(BinaryIO, gzip.open(file, "rb"))
+    if file.suffix == ".zst":
+        import zstandard
 
-    if file.suffix in (".gz", ".zst"):
-        return cast(BinaryIO, (gzip if file.suffix == ".gz" else zstandard).open(file, "rb"))
+        return io.BufferedReader(zstandard.open(file, "rb"))
     return file.open("rb")
 
 

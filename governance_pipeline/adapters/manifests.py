@@ -175,8 +175,11 @@ def commit_all(lake: Path, made: Sequence[Manifest]) -> None:
 
 def read(lake: Path, feed: str, channel: str, day: dt.date) -> Manifest | None:
     """Return the manifest of one delivery, or None if it never came."""
-    path = _path(lake, feed, channel, day)
-    return Manifest.model_validate_json(path.read_bytes()) if path.exists() else None
+    try:
+        said = _path(lake, feed, channel, day).read_bytes()
+    except FileNotFoundError:
+        return None
+    return Manifest.model_validate_json(said)
 
 
 def stamps(lake: Path) -> dict[Key, Stamp]:

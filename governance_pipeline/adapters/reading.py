@@ -20,12 +20,16 @@ LONGEST_LINE = 8_000_000
 BLANK = " \t\n\v\f\r"  # what the JSON reader passes over between two rows
 NOT_ROWS = ("unreadable",)  # the columns of a file in which no line is a row
 
+Stamp = tuple[int, int, int]
+"""A file's inode, its bytes and when it was written, in ns."""
+
 
 @dataclass(frozen=True)
 class DeliveredFile:
     """One file of a delivery; `problem` says why it cannot be read, `columns` is empty if empty.
 
-    What lies elsewhere is copied to `path`; `version` is what its store promises to change with the
+    `stamp` changes when a file of this machine is written to. What lies elsewhere is copied to
+    `path`; `version` is what its store promises to change with the
     bytes, and `types` are DuckDB's where the place it came from has types of its own.
     """
 
@@ -45,6 +49,7 @@ class DeliveredFile:
     origin: Delivered | None = None
     version: str | None = None
     types: tuple[str, ...] = ()
+    stamp: Stamp | None = None
 
     @property
     def group(self) -> tuple[object, ...]:

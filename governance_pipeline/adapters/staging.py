@@ -70,12 +70,16 @@ def _name_wanted(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
         "create table wanted (part integer, delivery_channel varchar, delivery_date date,"
         " plan_hash varchar, channel varchar)"
     )
-    connection.executemany(
-        "insert into wanted values (?, ?, ?, ?, ?)",
-        [
-            (p.part, p.channel, p.day, batch.plan_of(p), p.channel)
-            for p in batch.partitions.values()
-        ],
+    partitions = batch.partitions.values()
+    connection.execute(
+        "insert into wanted select unnest($parts), unnest($channels) as channel, unnest($days),"
+        " unnest($plans), unnest($channels)",
+        {
+            "parts": [p.part for p in partitions],
+            "channels": [p.channel for p in partitions],
+            "days": [p.day for p in partitions],
+            "plans": [batch.plan_of(p) for p in partitions],
+        },
     )
     connection.execute("create table files (number integer, name varchar, channel varchar)")
     connection.execute(

@@ -1,8 +1,10 @@
 """A killed run leaves what was there or what it made, and the next one finishes the work."""
 
 import datetime as dt
+import os
 import random
 import shutil
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 import pytest
 
 from governance_pipeline.adapters import manifests
+from governance_pipeline.adapters.leftovers import A_DAY
+from governance_pipeline.adapters.writer_lock import writer_lock
 from governance_pipeline.paths import Paths
 from tests.integration import killed
 from tests.integration.deliveries import (
@@ -92,6 +96,34 @@ def check(restated: Paths, undisturbed: Paths, kills: Iterable[Callable[[Path], 
             assert not list((home.lake / "manifests").glob("*/*/.*"))
             shutil.rmtree(home.root)
     return hits
+
+
+def test_what_no_manifest_names_for_a_day_is_deleted_and_nothing_else(
+    restated: Paths, undisturbed: Paths, tmp_path: Path
+) -> None:
+    home = Paths(Path(shutil.copytree(restated.root, tmp_path / "home")))
+    assert killed.killed_at(killed.intake, home.root, 20, DAYS)  # placed, and not yet committed
+    killed.run(killed.intake, home.root, DAYS)
+    note, before = home.lake / ".unnamed.json", lake_files(home)
+    for moment, is_left in ((None, True), (A_DAY, True), (None, True), (A_DAY, False)):
+        if moment:
+            os.utime(note, (time.time() - moment - 60,) * 2)
+        with writer_lock(home, "a test"):
+            pass
+        assert (lake_files(home) == before) == is_left
+    named = {
+        name for m in manifests.read_all(home.lake) for own in m.files.values() for name in own
+    }
+    assert lake_files(home) == named < before
+    assert partitions(home) == partitions(undisturbed)
+
+
+def lake_files(paths: Paths) -> set[str]:
+    return {
+        str(file.relative_to(paths.lake))
+        for folder in ("accepted", "quarantine", "derived", "delivered")
+        for file in (paths.lake / folder).rglob("*.*")
+    }
 
 
 def test_an_intake_killed_at_a_rename_leaves_every_partition_old_or_new(

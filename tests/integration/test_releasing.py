@@ -13,10 +13,19 @@ from governance_pipeline.adapters import manifests
 from governance_pipeline.adapters.manifests import Manifest
 from governance_pipeline.adapters.releasing import release_rows
 from governance_pipeline.cli import cli
-from governance_pipeline.errors import InputError
+from governance_pipeline.errors import InputError, SourceError
 from governance_pipeline.paths import Paths
 from governance_pipeline.settings import EXPECTATIONS, Settings
-from tests.integration.deliveries import DAY, as_csv, decision, deliver, make_home, only, take_in
+from tests.integration.deliveries import (
+    DAY,
+    as_csv,
+    decision,
+    deliver,
+    make_home,
+    only,
+    rows_in,
+    take_in,
+)
 from tests.integration.test_set_rules import rows_of
 
 NEXT_DAY = DAY + dt.timedelta(days=1)
@@ -94,6 +103,35 @@ def test_rows_come_in_when_their_file_is_mended_and_what_stays_is_said(paths: Pa
     assert (again["rows_accepted"], again["rows_accepted_before"]) == (19, 19)
     assert "neither its files nor its rules changed" in again["stays"]
     assert delivery(paths).restatements == 1
+
+
+def test_rows_come_in_though_landing_was_cleared_since(paths: Paths, tmp_path: Path) -> None:
+    file = paths.landing / "decisions" / "shopads" / str(DAY) / "a.csv"
+    sources = delivery(paths).sources
+    shutil.rmtree(file.parent)
+    suites = Path(shutil.copytree(EXPECTATIONS, tmp_path / "suites"))
+    known = (suites / "decisions.yaml").read_text()
+    mended = known.replace("[none, boost,", "[none, hide, boost,")
+    (suites / "decisions.yaml").write_text(mended.replace("max_value: 1}", "max_value: 0.17}"))
+    outcome = only_outcome(paths, suites)
+    assert (outcome.after.rows_accepted, outcome.after.rows_quarantined) == (18, 2)
+    assert rows_in(paths, "decisions", "file, row_number, value", "quarantine") == [
+        ("landing/decisions/shopads/2026-03-01/a.csv", 19, "0.18"),
+        ("landing/decisions/shopads/2026-03-01/a.csv", 20, "0.19"),
+    ]
+    assert delivery(paths).sources == sources
+    (suites / "decisions.yaml").write_text(mended)
+    assert only_outcome(paths, suites).after.rows_quarantined == 0
+    assert "delivered" not in delivery(paths).files
+
+
+def test_a_file_that_was_written_over_before_it_went_is_not_taken_for_itself(paths: Paths) -> None:
+    file = paths.landing / "decisions" / "shopads" / str(DAY) / "a.csv"
+    file.write_bytes(b"another")
+    file.unlink()
+    with pytest.raises(SourceError, match=r"a\.csv is gone and was written over before"):
+        release_rows(settings(paths))
+    assert (in_files(paths, "accepted"), in_files(paths, "quarantine")) == (17, 3)
 
 
 def test_only_the_deliveries_that_were_asked_for_are_released(paths: Paths) -> None:

@@ -5,18 +5,21 @@ import gzip
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from governance_pipeline.adapters import staging
+from governance_pipeline.adapters import intake, manifests, staging
+from governance_pipeline.errors import SourceError
 from governance_pipeline.feeds import FEEDS
 from governance_pipeline.paths import Paths
 from tests.integration.deliveries import (
     DAY,
     Row,
+    as_csv,
     as_jsonl,
     decision,
     deliver,
@@ -65,6 +68,28 @@ def test_parquet_of_the_contracts_shape_is_accepted_byte_by_byte(paths: Paths) -
     file.write_bytes(b"written over in its place")
     assert accepted_bytes(paths, made.files["accepted"]) == [content]
     assert len(rows_in(paths, "decisions")) == 20
+
+
+@pytest.mark.parametrize("form", ["a.csv", "a.parquet"])
+def test_a_file_written_to_while_it_is_read_is_not_taken_for_what_it_was(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    rows = [decision(n) for n in range(1, 21)]
+    file = deliver(paths, form, as_csv(rows) if form == "a.csv" else fitting(rows))
+    known = staging.stage
+
+    def stage(*of: Any) -> Any:
+        file.write_bytes(file.read_bytes().replace(b"US", b"UK"))
+        return known(*of)
+
+    monkeypatch.setattr(intake, "stage", stage)
+    with pytest.raises(SourceError, match=rf"{form} was written to while it was read"):
+        take_in(paths)
+    assert manifests.read_all(paths.lake) == []
+    assert list((paths.lake / ".staging").iterdir()) == []
+    monkeypatch.undo()
+    take_in(paths)
+    assert rows_in(paths, "decisions", "distinct market") == [("UK",)]
 
 
 @pytest.mark.parametrize("change", [{"score": 1.7}, {"market": ""}])

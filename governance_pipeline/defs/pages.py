@@ -13,6 +13,8 @@ from governance_pipeline.domain.judgement import Judgement
 from governance_pipeline.domain.status import STATUSES
 
 METRICS = ("precision", "recall")
+OBSERVED = [f"{metric}{suffix}" for metric in METRICS for suffix in ("", "_lo", "_hi", "_e_value")]
+DAILY = ["strategy_id", "date", "labelled", *OBSERVED]
 SEVERITY = {
     "needs_audit": dg.AssetCheckSeverity.ERROR,
     "watch": dg.AssetCheckSeverity.WARN,
@@ -56,7 +58,7 @@ class Page:
                     "hi": days[f"{metric}_hi"],
                     "e_value": days[f"{metric}_e_value"],
                 }
-            ).round(SHOWN_DIGITS)
+            ).round(dict.fromkeys(("estimate", "lo", "hi", "e_value"), SHOWN_DIGITS))
             for metric in METRICS
         ]
         return history_chart(pd.concat(parts), self.goals)
@@ -65,37 +67,43 @@ class Page:
 def verdict_pages(verdicts: Judgement) -> dict[str, Page]:
     """Return the page of every strategy that was judged, by its id."""
     numbers = _numbers(verdicts)
-    by_strategy = dict(list(numbers.groupby("strategy_id")))
-    pages = {}
+    own = numbers.groupby("strategy_id")
+    newest = _by_strategy(numbers[numbers["date"] == own["date"].transform("max")])
+    is_one_of_several = own["channel"].transform("nunique") > 1
+    shown = numbers.loc[~is_one_of_several | (numbers["channel"] == "all"), DAILY]
+    days = dict(list(shown.sort_values("date").groupby("strategy_id")))
+    goals = own[[f"{metric}_goal" for metric in METRICS]].last().to_dict("index")
     harm = verdicts.harm[verdicts.harm["channel"] == "all"].set_index("strategy_id")
-    for strategy_id, status in verdicts.status.groupby("strategy_id", sort=True):
-        own = by_strategy.get(strategy_id, numbers.iloc[:0])
-        wide = own["channel"].nunique() > 1
-        days = own[own["channel"] == "all"] if wide else own
-        rows = status.to_dict("records")
-        newest = own[own["date"] == own["date"].max()].to_dict("records")
-        pages[str(strategy_id)] = Page(
+    pages = {}
+    for strategy_id, rows in sorted(_by_strategy(verdicts.status).items()):
+        judged = newest.get(strategy_id, [])
+        harmed = _harmed(harm, strategy_id)
+        pages[strategy_id] = Page(
             verdicts={
-                **{
-                    metric: _metric_verdict(metric, rows, newest, _harmed(harm, str(strategy_id)))
-                    for metric in METRICS
-                },
-                "labels": _labels_verdict(status),
+                **{metric: _metric_verdict(metric, rows, judged, harmed) for metric in METRICS},
+                "labels": _labels_verdict(rows),
             },
-            days=days.sort_values("date"),
-            goals=_goals(own),
+            days=days.get(strategy_id, shown.iloc[:0]),
+            goals=_goals(goals.get(strategy_id, {})),
         )
     return pages
+
+
+def _by_strategy(frame: pd.DataFrame) -> dict[str, list[dict[Any, Any]]]:
+    """Return a frame's rows by strategy, in their order; one frame each costs ten times."""
+    found: dict[str, list[dict[Any, Any]]] = {}
+    for row in frame.to_dict("records"):
+        found.setdefault(str(row["strategy_id"]), []).append(row)
+    return found
 
 
 def observed(row: Mapping[Any, Any]) -> dict[str, Any]:
     """Return one day's numbers under the stable keys that the catalog plots over time."""
     shown: dict[str, Any] = {}
-    for metric in METRICS:
-        for suffix in ("", "_lo", "_hi", "_e_value"):
-            value = row.get(f"{metric}{suffix}")
-            if value is not None and not pd.isna(value):
-                shown[f"{metric}{suffix}"] = _rounded(value)
+    for name in OBSERVED:
+        value = row.get(name)
+        if value is not None and not pd.isna(value):
+            shown[name] = _rounded(value)
     if not pd.isna(row["labelled"]):
         shown["labelled"] = int(row["labelled"])
     return shown
@@ -184,19 +192,19 @@ def _rounded(value: Any) -> float:
     return float(f"{float(value):.{SHOWN_DIGITS}g}")
 
 
-def _labels_verdict(status: pd.DataFrame) -> Verdict:
-    lacking = status[status["status"].isin(LACKING)]
-    row = (lacking if len(lacking) else status).iloc[0]
-    said = str(row["status"]) if len(lacking) else "enough"
+def _labels_verdict(status: Sequence[Mapping[Any, Any]]) -> Verdict:
+    lacking = [row for row in status if row["status"] in LACKING]
+    row = (lacking or status)[0]
+    said = str(row["status"]) if lacking else "enough"
     decidable = row["decidable_on"]
     return Verdict(
-        passed=lacking.empty,
+        passed=not lacking,
         severity=dg.AssetCheckSeverity.WARN,
         said=said,
         metadata={
             "status": said,
             "channel": str(row["channel"]),
-            "reason": str(row["reason"]) if len(lacking) else "enough labels came back",
+            "reason": str(row["reason"]) if lacking else "enough labels came back",
             "labels_needed": int(row["labels_needed"]),
             "decidable_on": "never at today's rate"
             if pd.isna(decidable)
@@ -205,6 +213,6 @@ def _labels_verdict(status: pd.DataFrame) -> Verdict:
     )
 
 
-def _goals(numbers: pd.DataFrame) -> dict[str, float]:
-    found = {metric: numbers[f"{metric}_goal"].dropna() for metric in METRICS}
-    return {metric: float(goal.iloc[-1]) for metric, goal in found.items() if len(goal)}
+def _goals(newest: Mapping[Any, Any]) -> dict[str, float]:
+    found = {metric: newest.get(f"{metric}_goal") for metric in METRICS}
+    return {metric: float(goal) for metric, goal in found.items() if not pd.isna(goal)}

@@ -88,6 +88,24 @@ def test_what_the_store_no_longer_has_is_gone_and_a_shorter_log_is_another(
     assert second not in str(rows(warehouse))
 
 
+def test_who_acts_while_tables_are_written_is_written_the_next_time(
+    store: OpsStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, follows = kept(store), desk_tables._of_events
+    grown, anew = tmp_path / "grown.duckdb", tmp_path / "anew.duckdb"
+
+    def while_somebody_acts(columns: desk_tables.Columns) -> desk_tables.Columns:
+        act_on(store, DESK, key, ACK, NOW + HOUR)
+        return follows(columns)
+
+    monkeypatch.setattr(desk_tables, "_of_events", while_somebody_acts)
+    assert write_desk_tables(store, grown, NOW)["escalation_events"] == 3
+    monkeypatch.setattr(desk_tables, "_of_events", follows)
+    assert write_desk_tables(store, grown, NOW + HOUR)["escalation_events"] == 4
+    write_desk_tables(store, anew, NOW + HOUR)
+    assert rows(grown) == rows(anew)
+
+
 def _counted(function: Any, read: list[int]) -> Any:
     def counting(columns: desk_tables.Columns) -> desk_tables.Columns:
         read.append(len(columns["actor"]))

@@ -9,7 +9,7 @@ import pytest
 
 from governance_pipeline.adapters import desk_tables
 from governance_pipeline.adapters.desk_tables import write_desk_tables
-from governance_pipeline.adapters.escalating import act_on, let_time_pass
+from governance_pipeline.adapters.escalating import act_on
 from governance_pipeline.adapters.ops_schema import metadata
 from governance_pipeline.adapters.ops_store import OpsStore
 from governance_pipeline.domain import commands as c
@@ -65,11 +65,6 @@ def test_what_changed_is_written_as_if_all_had_been_written_anew(
     write_desk_tables(store, anew, NOW + HOUR)
     assert rows(grown) == rows(anew)
     assert not [row for row in rows(grown)["escalation_events"] if "ines" in str(row)]
-    let_time_pass(store, DESK, NOW + 9 * HOUR)
-    write_desk_tables(store, grown, NOW + 9 * HOUR)
-    anew.unlink()
-    write_desk_tables(store, anew, NOW + 9 * HOUR)
-    assert rows(grown) == rows(anew)
 
 
 def test_what_the_store_no_longer_has_is_gone_and_a_shorter_log_is_another(

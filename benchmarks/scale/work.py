@@ -73,8 +73,11 @@ def marts_anew(root: Path) -> None:
 
 
 def segments_anew(root: Path) -> None:
-    """Build the segments by day from nothing, beside what is there."""
-    dbt_run.build(Paths(root), MEMORY, 2, is_full=True, only=[BY_SEGMENT])
+    """Build the segments by day, and the views they are made from, from nothing."""
+    paths = Paths(root)
+    forget(root)
+    refreshing.prepare(paths, refreshing.plan_refresh(paths), MEMORY)
+    dbt_run.build(paths, MEMORY, 2, is_full=True, only=[f"+{BY_SEGMENT}"])
 
 
 def forget(root: Path) -> None:

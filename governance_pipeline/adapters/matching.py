@@ -92,8 +92,9 @@ def _look_among(
     deliveries: Sequence[tuple[str, str, dt.date]],
 ) -> None:
     table = "sampled_decisions" if feed.name == "audit_labels" else "actioned_decisions"
-    known = [m for m in (manifests.read(lake, *key) for key in deliveries) if m is not None]
-    files = [lake / "empty" / f"{table}.parquet", *manifests.files_of(lake, known, table)]
+    known = [m for m in (manifests.glance(lake, *key) for key in deliveries) if m is not None]
+    own = [lake / name for manifest in known for name in manifest.files.get(table, [])]
+    files = [lake / "empty" / f"{table}.parquet", *own]
     listed = ", ".join(map(literal, files))
     connection.execute(f"create or replace temp view thin as from read_parquet([{listed}])")
     connection.execute(BY_DECISION)

@@ -16,7 +16,11 @@ from governance_pipeline.adapters.sql import literal, quoted
 from governance_pipeline.feeds import ABOUT_DECISIONS, Feed
 
 RECENTLY = dt.timedelta(days=45)
-"""How far back decisions are looked for first: nearly all labels and appeals come within it."""
+"""How far back decisions are looked for first: nearly all labels and appeals come within it.
+
+What is found there is not looked for among older ones. So of an id that two days use, further apart
+than this, only the newer is touched; `docs/decisions/what-any-delivery-leaves-alike.md` says so.
+"""
 BY_DECISION = """
     insert into hits select k.id, k.decision_id, d.decision_date from thin d join waiting k
         on d.decision_id = k.decision_id and d.channel = k.delivery_channel

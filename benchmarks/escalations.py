@@ -18,6 +18,8 @@ from typing import Any
 import click
 
 from governance_pipeline.adapters import ops_codec as codec
+from governance_pipeline.adapters.desk_tables import write_desk_tables
+from governance_pipeline.adapters.desk_work import note_verdicts
 from governance_pipeline.adapters.escalating import let_time_pass, open_desk
 from governance_pipeline.adapters.home import make_home
 from governance_pipeline.adapters.ops_schema import clocks, escalations, events, findings
@@ -131,8 +133,11 @@ def main(pass_of: Path | None) -> None:
     if pass_of:
         settings = Settings(home=pass_of)
         with OpsStore(settings.store_url) as store:
-            done = let_time_pass(store, open_desk(settings.paths), NOW, everything=True)
-        click.echo(json.dumps(done.__dict__))
+            if settings.paths.warehouse.exists():  # the first time only its tables are written
+                done = let_time_pass(store, open_desk(settings.paths), NOW, everything=True)
+                click.echo(json.dumps(done.__dict__))
+            write_desk_tables(store, settings.paths.warehouse, NOW)
+        note_verdicts(settings.paths)
         return
     home = Path(tempfile.mkdtemp(prefix="governance-desk-"))
     paths = Paths(home)
@@ -148,8 +153,10 @@ def main(pass_of: Path | None) -> None:
     for name, command, must in (
         ("list", listing, 1.0),
         ("list as JSON", [*listing, "--json"], None),
+        ("tables written for the first time", whole, None),
         ("daily pass over all", whole, 20.0),
         ("daily pass again, nothing due", whole, 20.0),
+        ("idle `work`", [governance, "escalations", "work"], 1.0),
     ):
         cpu, megabytes = measured(home, *command)
         holds = None if must is None else cpu < must and megabytes < 500

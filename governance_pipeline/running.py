@@ -16,12 +16,10 @@ from dagster._core.storage.tags import (
 from governance_pipeline.adapters import completeness, landing, registry_store
 from governance_pipeline.adapters.home import COMMAND, dagster_instance, end_dead_runs
 from governance_pipeline.adapters.writer_lock import writer_lock
+from governance_pipeline.defs import intake
 from governance_pipeline.defs.automation import JUDGED_BY_COMMAND
 from governance_pipeline.defs.build import build_definitions
-from governance_pipeline.defs.intake import accepted_keys
 from governance_pipeline.errors import GovernanceError, InputError
-from governance_pipeline.feeds import FEEDS
-from governance_pipeline.paths import Paths
 from governance_pipeline.progress import say
 from governance_pipeline.settings import Settings
 
@@ -54,6 +52,7 @@ def run_range(settings: Settings, first: dt.date, last: dt.date) -> RunReport:
     paths = settings.paths
     config = landing.load_sources(paths.governance_yaml)
     _check_range(config.calendar, first, last)
+    days = [first + dt.timedelta(days=n) for n in range((last - first).days + 1)]
     with writer_lock(paths, f"governance run {first} to {last}"), dagster_instance(paths) as log:
         end_dead_runs(log)
         registry_store.apply_or_keep(paths.registry, paths.lake)
@@ -70,7 +69,9 @@ def run_range(settings: Settings, first: dt.date, last: dt.date) -> RunReport:
                 ASSET_PARTITION_RANGE_END_TAG: last.isoformat(),
                 JUDGED_BY_COMMAND: "true",
             },
-            _selection(definitions, config, paths),
+            intake.selection(
+                definitions.resolve_job_def("intake_and_marts"), days, config, paths.landing
+            ),
         )
         say("judging every strategy")
         judged = _execute(definitions, "judge_and_publish", log, {})
@@ -112,26 +113,6 @@ def _execute(
             raise_on_error=False,
             asset_selection=selection,
         )
-
-
-def _selection(
-    definitions: dg.Definitions, config: landing.HomeConfig, paths: Paths
-) -> list[dg.AssetKey]:
-    """Return the job's assets without those of feeds that nobody delivers to this home.
-
-    A partition costs a few milliseconds whether or not anything came, and a range may have years.
-    """
-    silent = {
-        key
-        for feed in FEEDS
-        for key in accepted_keys(feed)
-        if not landing.is_fed(
-            feed, key.path[1] if feed == "decisions" else None, config, paths.landing
-        )
-    }
-    job = definitions.resolve_job_def("intake_and_marts")
-    assert job.asset_layer is not None
-    return [key for key in job.asset_layer.executable_asset_keys if key not in silent]
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> list[str]:

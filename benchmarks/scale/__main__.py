@@ -237,21 +237,18 @@ def measure_days(bench: Bench) -> None:
 def measure_nothing(bench: Bench) -> None:
     """Measure what a build costs that has next to nothing to count."""
     bench.say("what is paid without rows")
-    root, days = bench.folder / "nothing", dates(0, 6)
-    for left in (root, bench.folder / "nothing-again"):
-        shutil.rmtree(left, ignore_errors=True)
-    bench.theirs.run(work.make_market, root, Bulk(600, START, len(days), 2))
+    root, days = bench.folder / "nothing", dates(0, 7)
+    shutil.rmtree(root, ignore_errors=True)
+    bench.theirs.run(work.make_market, root, Bulk(700, START, len(days), 2))
     bench.ours.run(work.take_in, root, days[:3])
     bench.ours.run(work.build, root)
     costs = []
-    for day in days[3:]:
+    for day in days[3:5]:
         bench.ours.run(work.take_in, root, [day])
         costs.append(bench.ours.run(work.build, root).cpu)
     bench.fixed = median(costs)
-    again = bench.folder / "nothing-again"
-    bench.theirs.run(work.make_market, again, Bulk(600, START, len(days), 2))
-    bench.ours.run(work.refresh, again, days[0], days[1])
-    bench.fixed_refresh = bench.ours.run(work.refresh, again, days[2], days[-1]).cpu
+    for day in days[5:]:  # once for the imports
+        bench.fixed_refresh = bench.ours.run(work.refresh, root, day, day).cpu
 
 
 def measure_histories(bench: Bench) -> None:
@@ -342,7 +339,7 @@ def _workplace(folder: Path | None, is_kept: bool) -> Iterator[Path]:
 
 @click.command()
 @click.option("--size", type=click.Choice(list(SIZES)), default="small", show_default=True)
-@click.option("--pairs", default=0, help="Pairs of every ratio; 3 of a small market, else 5.")
+@click.option("--pairs", default=0, help="Pairs of every ratio; 2 of a small market, else 5.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where to work; a temporary one.")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
 @click.option(
@@ -357,7 +354,7 @@ def main(size: str, pairs: int, folder: Path | None, results: Path, only: tuple[
     earlier = results / "scale.json"
     records = json.loads(earlier.read_text()) if earlier.exists() else []
     with _workplace(folder, bool(only)) as place:
-        several = pairs or (3 if size == "small" else 5)
+        several = pairs or (2 if size == "small" else 5)
         bench = Bench(SIZES[size], several, place, Worker(), Worker(), records, console)
         try:
             measure_nothing(bench)
@@ -368,8 +365,7 @@ def main(size: str, pairs: int, folder: Path | None, results: Path, only: tuple[
         finally:
             bench.ours.close()
             bench.theirs.close()
-    sizes = {bench.size.said, *(r["size"] for r in records if "decisions, " not in r["size"])}
-    console.print(_table([r for r in records if r["size"] in sizes]))
+    console.print(_table(_shown(records, bench.size.said)))
 
 
 def write_results(results: Path, records: list[Record]) -> None:
@@ -378,7 +374,17 @@ def write_results(results: Path, records: list[Record]) -> None:
     machine = {"cores": 2, "machine": platform.machine()}
     written = [{**record, **machine} for record in records]
     (results / "scale.json").write_text(json.dumps(written, indent=1) + "\n")
-    save_picture(written, results / "scale.svg")
+    measured = [
+        size.said for size in SIZES.values() if any(r["size"] == size.said for r in written)
+    ]
+    if measured:
+        save_picture(_shown(written, measured[-1]), measured[-1], results / "scale.svg")
+
+
+def _shown(records: list[Record], size: str) -> list[Record]:
+    """Return the rows of one market, and those of none."""
+    others = {other.said for other in SIZES.values()} - {size}
+    return [record for record in records if record["size"] not in others]
 
 
 def _table(records: list[Record]) -> Table:

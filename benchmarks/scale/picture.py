@@ -9,14 +9,14 @@ from typing import Any
 OURS, LIMIT = "#1f6feb", "#cf222e"
 
 
-def save_picture(records: list[dict[str, Any]], file: Path) -> None:
+def save_picture(records: list[dict[str, Any]], size: str, file: Path) -> None:
     """Draw every upper bound as a line at 1: at the line or left of it holds."""
     import vl_convert
 
-    file.write_text(vl_convert.vegalite_to_svg(json.dumps(_spec(records))))
+    file.write_text(vl_convert.vegalite_to_svg(json.dumps(_spec(records, size))))
 
 
-def _spec(records: list[dict[str, Any]]) -> dict[str, Any]:
+def _spec(records: list[dict[str, Any]], size: str) -> dict[str, Any]:
     values = []
     for record in records:
         bound = record["must"].removeprefix("<=").removeprefix("<").strip()
@@ -36,7 +36,7 @@ def _spec(records: list[dict[str, Any]]) -> dict[str, Any]:
         "background": "white",
         "config": {"view": {"stroke": None}, "axis": {"grid": False, "labelLimit": 460}},
         "width": 420,
-        "title": records[0]["size"] if records else "",
+        "title": size,
         "data": {"values": values},
         "layer": [
             {

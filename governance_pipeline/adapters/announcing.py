@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from governance_pipeline.adapters.ops_store import Message
 from governance_pipeline.domain.announcing import announcements, facts
-from governance_pipeline.domain.desk import Desk
+from governance_pipeline.domain.desk import Desk, team_of
 from governance_pipeline.domain.escalation import Escalation, Event
 
 
@@ -16,7 +16,10 @@ def announce(state: Escalation, events: Sequence[Event], desk: Desk) -> Sequence
             recipient=told.team,
             route=told.route,
             idempotency_key=told.key,
-            payload=facts(state, told.event, told.kind),
+            payload={
+                **facts(state, told.event, told.kind),
+                "is_requester": told.team == team_of(state.requester),
+            },
             event_seq=told.event.seq,
             next_attempt_at=told.at,
         )

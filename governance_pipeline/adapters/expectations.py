@@ -198,10 +198,10 @@ def _teach_duckdb() -> None:
         return matches if positive else sa.not_(matches)
 
     regex.get_dialect_regex_expression = for_any_dialect
-    atexit.register(_forget_duckdb)
+    atexit.register(forget_duckdb)
 
 
-def _forget_duckdb() -> None:
+def forget_duckdb() -> None:
     """Drop what keeps DuckDB's classes alive at exit, where DuckDB would report them as leaks."""
     for name in [name for name in sys.modules if name.startswith("duckdb_engine")]:
         vars(sys.modules.pop(name)).clear()

@@ -175,13 +175,21 @@ def discover(
     return found
 
 
-def is_fed(feed: str, channel: str | None, config: HomeConfig, folder: Path) -> bool:
-    """Return whether anybody delivers a feed to a home, on one channel or on any."""
+def has_come(
+    feed: str, channels: Sequence[str], days: Sequence[dt.date], config: HomeConfig, folder: Path
+) -> bool:
+    """Return whether anything of a feed may have come within a range of days.
+
+    A folder is looked at; a source may have to be asked for its rows, which is left to intake.
+    """
     named = (source for source in config.sources if source.feed == feed)
-    if any(channel is None or source.channel in (None, channel) for source in named):
+    if any(source.channel is None or source.channel in channels for source in named):
         return True
-    where = folder / feed / channel if channel else folder / feed
-    return where.is_dir() and any(where.iterdir())
+    wanted = {day.isoformat() for day in days}
+    folders = [folder / feed / channel for channel in channels]
+    return any(
+        entry.name in wanted for place in folders if place.is_dir() for entry in os.scandir(place)
+    )
 
 
 def form_of(file: Path) -> str | None:

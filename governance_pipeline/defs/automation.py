@@ -11,6 +11,8 @@ from dagster import DagsterRunStatus
 
 from governance_pipeline.adapters import arrivals
 from governance_pipeline.adapters.arrivals import Looked
+from governance_pipeline.adapters.landing import load_sources
+from governance_pipeline.defs.intake import selection
 from governance_pipeline.paths import Paths
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ def schedules(
     intake: "AssetJob",
     judgement: "AssetJob",
     partitions: dg.DailyPartitionsDefinition,
+    paths: Paths,
 ) -> list[dg.ScheduleDefinition]:
     """Return yesterday's intake at 06:00 UTC and the judgement's deadline at 09:00 UTC."""
 
@@ -82,7 +85,14 @@ def schedules(
         day = _last_day(partitions, context.scheduled_execution_time)
         if day is None:
             return dg.SkipReason("yesterday is outside the calendar in governance.yaml")
-        return dg.RunRequest(run_key=day, partition_key=day)
+        assert context.repository_def is not None
+        came = selection(
+            context.repository_def.get_job(intake.name),
+            [dt.date.fromisoformat(day)],
+            load_sources(paths.governance_yaml),
+            paths.landing,
+        )
+        return dg.RunRequest(run_key=day, partition_key=day, asset_selection=came)
 
     deadline = dg.ScheduleDefinition(
         name="judge_and_publish_deadline",

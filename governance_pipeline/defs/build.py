@@ -46,7 +46,7 @@ def build_definitions(
         asset_checks=[] if registry is None else [strategies.strategy_checks(registry)],
         jobs=[taking_in, judging, escalating, acting.opening_job(), acting.acting_job()],
         schedules=[
-            *automation.schedules(taking_in, judging, partitions),
+            *automation.schedules(taking_in, judging, partitions, paths),
             escalations.escalate_schedule(escalating),
         ],
         sensors=[

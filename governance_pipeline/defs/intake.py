@@ -1,14 +1,16 @@
 """From delivered to accepted: one step per feed, its gate inside, its checks on the page."""
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from governance_pipeline.adapters import registry_store
 from governance_pipeline.adapters.intake import intake_range
-from governance_pipeline.adapters.landing import load_sources
+from governance_pipeline.adapters.landing import HomeConfig, has_come, load_sources
 from governance_pipeline.adapters.ledger import LedgerEntry
 from governance_pipeline.adapters.manifests import Manifest
 from governance_pipeline.defs.resources import Home
@@ -52,6 +54,26 @@ def delivered_specs() -> list[dg.AssetSpec]:
     ]
 
 
+def selection(
+    job: dg.JobDefinition, days: Sequence[dt.date], config: HomeConfig, landing: Path
+) -> list[dg.AssetKey]:
+    """Return a job's assets without those of which nothing came within a range of days.
+
+    A partition costs a few milliseconds whether or not anything came, and one that is not made
+    shows in the catalog what it is: missing.
+    """
+    silent = {
+        key
+        for feed in FEEDS
+        for key in accepted_keys(feed)
+        if not has_come(
+            feed, [key.path[1]] if feed == "decisions" else CHANNELS, days, config, landing
+        )
+    }
+    assert job.asset_layer is not None
+    return [key for key in job.asset_layer.executable_asset_keys if key not in silent]
+
+
 def intake_assets(partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
     """Return one multi-asset per feed."""
     return [_feed_asset(feed, partitions) for feed in FEEDS]
@@ -93,7 +115,7 @@ def _feed_asset(feed: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asset
         """Judge a range of deliveries with one validation, and commit each partition."""
         selected = [key for key in keys if key in context.selected_asset_keys]
         channels = [key.path[1] for key in selected] if feed == "decisions" else list(CHANNELS)
-        days = [day.date() for day in map(_midnight, context.partition_keys)]
+        days = [dt.date.fromisoformat(day) for day in context.partition_keys]
         outcomes = intake_range(
             feed,
             channels,
@@ -224,9 +246,3 @@ def _listed(lines: Sequence[str]) -> str:
     if len(lines) > DAYS_SHOWN:
         shown.append(f"- and {len(lines) - DAYS_SHOWN} more")
     return "\n".join(shown) or "none"
-
-
-def _midnight(day: str) -> Any:
-    import datetime as dt
-
-    return dt.datetime.fromisoformat(day)

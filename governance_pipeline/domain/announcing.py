@@ -96,6 +96,7 @@ def facts(state: Escalation, event: Event, kind: str) -> Mapping[str, Any]:
         "priority_reason": state.priority_reason,
         "owner_team": state.owner_team,
         "assignee": state.assignee,
+        "requester": team_of(state.requester),
         "actor": event.actor,
         "reason": event.reason,
         "details": finding.details,

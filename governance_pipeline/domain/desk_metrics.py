@@ -20,6 +20,9 @@ from governance_pipeline.domain.escalation import TERMINAL, UNFOUNDED
 from governance_pipeline.domain.intervals import CONFIDENCE, Floats, wilson_limits
 
 STAGES = {"acknowledge": "acknowledged", "mitigate": "mitigated", "resolve": "resolved"}
+COUNTED = (*STAGES.values(), "delivered", "reopened", "accepted")
+"""Kinds of events that anything is counted from, beside those that end an escalation."""
+
 COLUMNS = (
     "metric", "priority", "source", "n", "events", "value", "value_lo", "value_hi", "null_reason",
 )  # fmt: skip

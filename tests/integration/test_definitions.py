@@ -137,7 +137,15 @@ def test_clocks_do_not_wait_for_a_backfill_and_no_two_passes_overlap(
         assert leaves_the_queue() == []
 
 
-def test_the_daily_schedule_asks_for_yesterday(definitions: dg.Definitions) -> None:
+def test_the_daily_schedule_asks_for_what_came_of_yesterday(
+    definitions: dg.Definitions, home: Path
+) -> None:
+    for came in (
+        "decisions/video/2026-04-01",
+        "feedback/lives/2026-04-01",
+        "appeals/video/2026-03-31",
+    ):
+        (home / "landing" / came).mkdir(parents=True)
     schedule = definitions.resolve_schedule_def("intake_and_marts_schedule")
     context = dg.build_schedule_context(
         scheduled_execution_time=dt.datetime(2026, 4, 2, 6, tzinfo=dt.UTC),
@@ -146,6 +154,12 @@ def test_the_daily_schedule_asks_for_yesterday(definitions: dg.Definitions) -> N
     requests = schedule.evaluate_tick(context).run_requests
     assert requests is not None
     assert [request.partition_key for request in requests] == ["2026-04-01"]
+    asked = {tuple(key.path) for key in requests[0].asset_selection or []}
+    assert {key for key in asked if key[0] == "accepted"} == {
+        ("accepted", "video", "decisions"),
+        ("accepted", "feedback"),
+    }
+    assert {("registry",), ("fct_strategy_days",)} <= asked
 
 
 def test_the_code_location_loads_nothing_that_only_runs_need(home: Path) -> None:

@@ -1,6 +1,9 @@
 """The whole loop over real files: found, told, acted on, measured, delivered, closed."""
 
 import datetime as dt
+import json
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +20,7 @@ from governance_pipeline.adapters.home import make_home
 from governance_pipeline.adapters.ops_store import OpsStore
 from governance_pipeline.adapters.registry_store import apply_registry
 from governance_pipeline.adapters.serving import ask, serving_connection
+from governance_pipeline.adapters.wording import text_of
 from governance_pipeline.cli import cli
 from governance_pipeline.domain.commands import Accept, Resolve
 from governance_pipeline.paths import Paths
@@ -125,7 +129,9 @@ def test_a_fix_is_measured_on_the_slice_and_delivered_to_who_waits_for_it(
     assert (row["verdict"], row["difference"]) == ("improved", found.difference)
 
 
-def test_each_planted_drop_and_the_bad_delivery_has_one_escalation(demo_home: Path) -> None:
+def test_each_planted_drop_and_the_bad_delivery_has_one_escalation(
+    demo_home: Path, tmp_path: Path
+) -> None:
     with serving_connection(Paths(demo_home).published) as connection:
         found = ask(
             connection,
@@ -145,6 +151,20 @@ def test_each_planted_drop_and_the_bad_delivery_has_one_escalation(demo_home: Pa
         assert row["exposure"] == pytest.approx(row[hurt] / 28)
     refused = found[found["source"] == "data_quality"]
     assert refused[["channel", "owner_team"]].values.tolist() == [["shopads", "data_platform"]]
+    shutil.copy(Paths(demo_home).ops, tmp_path / "ops.db")  # nobody opens the demo's own
+    with OpsStore(f"sqlite:///{tmp_path / 'ops.db'}") as store:
+        for row in [*drops.to_dict("records"), *refused.to_dict("records")]:
+            told = [m for m in store.messages(row["escalation_id"]) if m["kind"] == "opened"]
+            assert {m["recipient"] for m in told} == {row["owner_team"]}
+            text = text_of([json.loads(told[0]["payload"])], "key", "http://127.0.0.1:3000").body
+            page = "accepted/shopads/decisions"
+            if row["source"] == "drift":
+                page = f"strategies/{row['strategy_id'].replace('-', '_')}"
+                hurt = f"to {row['exposure']:,.0f}) impressions a day"
+                assert re.search(r"(precision|recall) \d+% \(\d+-\d+\) against a goal of", text)
+                assert hurt in text
+            assert f"http://127.0.0.1:3000/assets/{page}\n" in text
+            assert f"Priority  {row['priority']}, {row['severity']}: " in text
 
 
 def test_an_idle_pass_loads_no_frames_and_no_templates(own_demo: Path) -> None:

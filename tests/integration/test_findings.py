@@ -51,6 +51,36 @@ CONFLICT = {
     "channel": "shoptab", "window_end": TODAY, "contradictory_share": 0.4, "items_both": 100,
     "contradictory_items": 40, "actions": "block against boost",
 }  # fmt: skip
+WHOM = {"strategy_id": "'s'", "channel": "'video'"}
+VERDICTS = {
+    "judgement.strategy_status": {
+        **WHOM, "precision_status": "'needs_audit'", "recall_status": "'needs_audit'",
+        "status": "'needs_audit'", "is_recovered": "false", "metric": "'recall'",
+        "date": "date '2026-04-10'", "since": "date '2026-04-09'", "reason": "'recall: dropped'",
+        "suspected_cause": "'strategy'", "cause_evidence": "'worse everywhere'",
+    },
+    "judgement.strategy_accuracy": {
+        **WHOM, "window_kind": "'28d'", "window_end": "date '2026-04-10'", "version": "1",
+        "environment": "'live'", "precision": "0.7", "precision_lo": "0.6", "precision_hi": "0.8",
+        "recall": "0.5", "recall_lo": "0.4", "recall_hi": "0.6",
+    },
+    "judgement.strategy_harm": {
+        **WHOM, "polarity": "'restrictive'", "cohorts": "28", "missed_reach_est": "2800.0",
+        "missed_reach_lo": "1400.0", "missed_reach_hi": "5600.0", "reach_lost_est": "280.0",
+        "reach_lost_lo": "140.0", "reach_lost_hi": "560.0",
+    },
+    "lake.strategy_goals": {
+        "strategy_id": "'s'", "metric": "'recall'", "goal": "0.8",
+        "effective_from": "date '2026-01-01'",
+    },
+    "dim_strategies": {"strategy_id": "'s'", "name": "'Block'", "polarity": "'restrictive'"},
+    "dim_strategy_channels": WHOM,
+    "channel_trust_days": {
+        "channel": "'video'", "date": "date '2026-04-10'", "impressions": "5000",
+    },
+}  # fmt: skip
+"""One strategy, both of whose metrics need an audit, as the verdicts have it; columns as SQL."""
+
 OWNERS = {
     "drift": ("moderation", "P2"),
     "trust_anomaly": ("product", "P2"),
@@ -127,6 +157,29 @@ def test_a_finding_of_every_source_reaches_its_owner_once_and_goes(
     assert take_in_findings(store, DESK, [], {source}, NOW + 2 * DAY) == {"gone": 1}
     (state,) = store.open_states()
     assert state.cleared_at == NOW + 2 * DAY
+
+
+def test_a_drop_says_only_what_its_own_metric_says_and_the_metric_at_fault_comes_first(
+    warehouse: Path,
+) -> None:
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("create schema judgement; create schema lake")
+        for name, columns in VERDICTS.items():
+            said = ", ".join(f"{value} as {column}" for column, value in columns.items())
+            connection.execute(f"create table {name} as select {said}")
+        of_both = "select * replace ('precision' as metric) from lake.strategy_goals"
+        connection.execute(f"insert into lake.strategy_goals {of_both}")
+    (drift,) = (source for source in findings.SOURCES if source.name == "drift")
+    (recall, precision), _ = read_findings(warehouse, NOW, DESK.duty, sources=[drift])
+    assert (recall.metric, precision.metric) == ("recall", "precision")
+    assert recall.title == "Block: recall 50% (40-60) against a goal of 80%"
+    assert recall.details == (
+        "recall: dropped; suspected cause: strategy, worse everywhere; "
+        "100 (50 to 200) impressions a day of what should have been stopped"
+    )
+    assert precision.details == "10 (5 to 20) impressions a day taken from honest sellers"
+    assert (recall.since, precision.since) == (TODAY - DAY, None)
+    assert (recall.exposure, recall.channel_impressions, recall.channel) == (200, 5000, "video")
 
 
 def test_each_source_has_fingerprints_of_its_own(warehouse: Path, store: OpsStore) -> None:

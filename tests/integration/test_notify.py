@@ -36,6 +36,7 @@ from tests.unit.desks import DROP as FOUND
 from tests.unit.desks import NOW as NIGHT
 
 UI = "http://127.0.0.1:3000"
+SHOW = "governance escalations show"
 ROOM = "MODERATION_ROOM_URL"
 MINUTE = dt.timedelta(minutes=1)
 NOW = NIGHT + 12 * HOUR  # 06:00 UTC is 23:00 in California, 18:00 is 11:00 there, on a Friday
@@ -198,7 +199,7 @@ def test_killed_while_deciding_there_is_neither_event_nor_message_without_the_ot
 def test_killed_while_recording_receipts_the_result_is_handed_over_once(
     store: OpsStore, url: str, endpoint: Endpoint, before: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = open_(store, desk=with_route())
+    key = open_(store, replace(DROP, type="safety"), desk=with_route())
     owner, result = (
         {"actor": OWNER, "reason": "cut was too low"},
         Measurement("improved", "it rose"),
@@ -212,6 +213,12 @@ def test_killed_while_recording_receipts_the_result_is_handed_over_once(
              for route in t.routes.values()}  # fmt: skip
     send_due(store, DESK, NOW, rooms, UI)
     told = len(endpoint.got)
+    asked = {way.split("/")[3]: said["message"] for way, said in endpoint.got if "/result/" in way}
+    for team, text in asked.items():
+        mine = f"Say so, or send it back with `reopen`:\n  governance escalations accept {key}"
+        other = f"tell search_recommendation, who has the last word:\n  {SHOW} {key}"
+        assert (mine if team == "search_recommendation" else other) in text
+    assert {*asked} == {"search_recommendation", "product", "governance"}
 
     def work() -> None:
         monkeypatch.setattr(ops_store, "_write", dies(ops_store._write, before=before))
@@ -252,6 +259,19 @@ def test_the_message_says_what_happened_who_is_hurt_by_when_and_what_to_do(
         f"{UI}/assets/strategies/counterfeit_listing_block", f"Key {escalation}/1/opened",
     ):  # fmt: skip
         assert part in text
+
+
+def test_what_is_found_together_is_told_together_as_what_it_adds_up_to(
+    store: OpsStore, endpoint: Endpoint
+) -> None:
+    mild = replace(DROP, type="wrong_promotion", metric="precision", exposure=10.0)
+    open_(store, mild, DROP, desk=with_route())
+    assert [row.priority for row in store.open_states()] == ["P2"]
+    send(store, endpoint, desk=with_route())
+    ((key, said),) = endpoint.got
+    assert key.split("/")[2] == "opened"
+    assert said["title"].startswith("[P2] ")
+    assert "seen on" not in said["message"]  # two findings of one day are no second day
 
 
 def test_a_pass_that_changes_nothing_sends_nothing(store: OpsStore, endpoint: Endpoint) -> None:

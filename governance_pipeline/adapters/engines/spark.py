@@ -81,7 +81,7 @@ class Spark:
             kept = spark_catalog.name_kept_tables(spark, paths, is_full=plan.is_full)
             before = {table.name: spark_catalog.files_by_part(paths, table) for table in kept}
             nodes = self._run_dbt(paths, plan)
-            built = spark_catalog.built_tables(spark)
+            built = spark_catalog.built_tables(spark, TAKEN_OVER)
             for table in built:
                 spark_catalog.remove_forgotten(spark, paths, table)
             changes = [

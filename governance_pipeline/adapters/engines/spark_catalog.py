@@ -6,7 +6,7 @@ home that is copied or moved takes it along, and a session starts from nothing e
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,17 +140,20 @@ def remove_forgotten(spark: "SparkSession", paths: Paths, table: Table) -> None:
             shutil.rmtree(part)
 
 
-def built_tables(spark: "SparkSession") -> list[Table]:
-    """Return the tables and views that dbt left in the session."""
+def built_tables(spark: "SparkSession", views: Collection[str]) -> list[Table]:
+    """Return the tables that dbt left in the session, and of its views those that are named."""
     shown = spark.sql(f"show tables in {SCHEMA}").collect()
     # What is temporary are dbt's own steps.
     names = [row["tableName"] for row in shown if not row["isTemporary"]]
-    views = {row["viewName"] for row in spark.sql(f"show views in {SCHEMA}").collect()}
+    are_views = {row["viewName"] for row in spark.sql(f"show views in {SCHEMA}").collect()}
     found = []
     for name in names:
+        if name in are_views and name not in views:
+            continue  # To say a view's columns Spark plans it anew.
         columns = spark.catalog.listColumns(f"{SCHEMA}.{name}")
         split_by = next((column.name for column in columns if column.isPartition), None)
-        found.append(Table(name, {c.name: c.dataType for c in columns}, split_by, name in views))
+        typed = {column.name: column.dataType for column in columns}
+        found.append(Table(name, typed, split_by, name in are_views))
     return found
 
 

@@ -86,7 +86,7 @@ def write_desk_tables(store: OpsStore, path: Path, now: dt.datetime) -> dict[str
         LockedError: If another process writes to the warehouse.
     """
     made = _tables()
-    with warehouse.connect(path) as connection, store.engine.connect() as reading:
+    with warehouse.connect(path) as connection, store.reading() as reading:
         _prepare(connection, made, store)
         stale = _stale(connection, reading)
         for start in range(0, len(stale), AT_ONCE):

@@ -86,6 +86,13 @@ class OpsStore:
         """Return a context of a connection in a transaction that writes."""
         return self.engine.execution_options(is_writing=True).begin()
 
+    def reading(self) -> Connection:
+        """Return a connection to which the store stays as it was at its first query."""
+        # SQLite does so by itself; PostgreSQL shows each query what is there by then.
+        is_server = self.engine.dialect.name == "postgresql"
+        options = {"isolation_level": "REPEATABLE READ"} if is_server else {}
+        return self.engine.execution_options(**options).connect()
+
     def append(
         self,
         escalation_id: str,

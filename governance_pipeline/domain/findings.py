@@ -14,7 +14,8 @@ class Finding:
     was seen on. `exposure` is in impressions a day, the upper limit where it was estimated, and
     `exposure_before` the same of the day before. `requester` is a team, or a team and a person.
     `since` is the day of data on which it most likely began; `asset_owner` the team that owns
-    the asset it is about.
+    the asset it is about. What no longer `opens` an escalation is still there for one that knows
+    it, which an absence would clear.
     """
 
     source: str
@@ -44,6 +45,7 @@ class Finding:
     details: str | None = None
     since: dt.date | None = None
     asset_owner: str | None = None
+    opens: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from governance_pipeline.domain.findings import Finding
 Row = Mapping[str, Any]
 
 REFUSALS_WITHIN = 28
-"""Days up to the newest delivery in which a refused one is worth mending."""
+"""Days up to the newest delivery in which a refused one opens an escalation."""
 
 CONTRADICTORY_SHARE = 0.05
 CONTRADICTORY_ITEMS = 30
@@ -111,6 +111,7 @@ def refusal(row: Row, now: dt.datetime, requester: str) -> Finding:
             row.get("refusal"), f"{more} older deliveries of it are refused too" if more else None
         ),
         since=row["first_refused"],
+        opens=row["opens"],
     )
 
 

@@ -17,21 +17,21 @@ ANYBODY = frozenset({AUTO, OWNER, REQUESTER, TRIAGER})
 
 
 def note(draft: Draft, command: Note) -> None:
-    """Note that a finding was seen on a day; seen on that day already, nothing happens.
+    """Note that a finding was seen on a day; seen on that day and not gone since, nothing happens.
 
     Severity and urgency may rise by it and never fall. Exposure is the largest day's.
     """
     state, finding = draft.state, completed(command.finding, draft.desk)
     print_ = fingerprint(finding)
     seen = state.findings.get(print_)
-    if seen is not None and seen.last_on >= finding.on:
+    if seen is not None and seen.cleared_on is None and seen.last_on >= finding.on:
         return
     if seen is None:
         fresh = Seen(print_, finding, finding.on, finding.on)
     else:
-        fresh = replace(
-            seen, finding=finding, last_on=finding.on, times=seen.times + 1, cleared_on=None
-        )
+        last = max(seen.last_on, finding.on)
+        times = seen.times + (finding.on > seen.last_on)
+        fresh = replace(seen, finding=finding, last_on=last, times=times, cleared_on=None)
     known = [x for x in (state.exposure, finding.exposure) if x is not None]
     changes: dict[str, Any] = {
         "findings": {print_: fresh},

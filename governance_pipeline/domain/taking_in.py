@@ -88,7 +88,9 @@ class _Book:
         """Let one finding become what it is."""
         found = match(finding, self._like(finding), self.desk, self.now)
         target = found.escalation_id
-        if target is None:
+        if not finding.opens and found.action in ("open", "reopen"):
+            self.taken.became["past"] += 1
+        elif target is None:
             target = new_id(finding)
             reason = f"found by {finding.source}"
             opening = Open(actor=PIPELINE, reason=reason, escalation_id=target, finding=finding)

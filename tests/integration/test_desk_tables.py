@@ -9,7 +9,7 @@ import pytest
 
 from governance_pipeline.adapters import desk_tables
 from governance_pipeline.adapters.desk_tables import write_desk_tables
-from governance_pipeline.adapters.escalating import act_on, let_time_pass
+from governance_pipeline.adapters.escalating import act_on
 from governance_pipeline.adapters.ops_schema import metadata
 from governance_pipeline.adapters.ops_store import OpsStore
 from governance_pipeline.domain import commands as c
@@ -65,11 +65,6 @@ def test_what_changed_is_written_as_if_all_had_been_written_anew(
     write_desk_tables(store, anew, NOW + HOUR)
     assert rows(grown) == rows(anew)
     assert not [row for row in rows(grown)["escalation_events"] if "ines" in str(row)]
-    let_time_pass(store, DESK, NOW + 9 * HOUR)
-    write_desk_tables(store, grown, NOW + 9 * HOUR)
-    anew.unlink()
-    write_desk_tables(store, anew, NOW + 9 * HOUR)
-    assert rows(grown) == rows(anew)
 
 
 def test_what_the_store_no_longer_has_is_gone_and_a_shorter_log_is_another(
@@ -86,6 +81,24 @@ def test_what_the_store_no_longer_has_is_gone_and_a_shorter_log_is_another(
     counts = write_desk_tables(store, warehouse, NOW)
     assert (counts["escalations"], counts["escalation_events"]) == (1, 3)
     assert second not in str(rows(warehouse))
+
+
+def test_who_acts_while_tables_are_written_is_written_the_next_time(
+    store: OpsStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, follows = kept(store), desk_tables._of_events
+    grown, anew = tmp_path / "grown.duckdb", tmp_path / "anew.duckdb"
+
+    def while_somebody_acts(columns: desk_tables.Columns) -> desk_tables.Columns:
+        act_on(store, DESK, key, ACK, NOW + HOUR)
+        return follows(columns)
+
+    monkeypatch.setattr(desk_tables, "_of_events", while_somebody_acts)
+    assert write_desk_tables(store, grown, NOW)["escalation_events"] == 3
+    monkeypatch.setattr(desk_tables, "_of_events", follows)
+    assert write_desk_tables(store, grown, NOW + HOUR)["escalation_events"] == 4
+    write_desk_tables(store, anew, NOW + HOUR)
+    assert rows(grown) == rows(anew)
 
 
 def _counted(function: Any, read: list[int]) -> Any:

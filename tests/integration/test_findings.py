@@ -44,7 +44,7 @@ HANDED_IN: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 REFUSED = {
     "feed": "decisions", "channel": "shopads", "delivery_date": TODAY, "first_refused": TODAY,
-    "refused": 1, "refusal": "critical rules broke", "rows_quarantined": 40,
+    "refused": 1, "refusal": "critical rules broke", "rows_quarantined": 40, "opens": True,
 }  # fmt: skip
 CONFLICT = {
     "strategy_a": "counterfeit-listing-block", "strategy_b": "trusted-seller-boost",
@@ -180,6 +180,41 @@ def test_a_drop_says_only_what_its_own_metric_says_and_the_metric_at_fault_comes
     assert precision.details == "10 (5 to 20) impressions a day taken from honest sellers"
     assert (recall.since, precision.since) == (TODAY - DAY, None)
     assert (recall.exposure, recall.channel_impressions, recall.channel) == (200, 5000, "video")
+
+
+def test_a_refused_delivery_that_grew_old_opens_nothing_and_is_not_mended_by_that(
+    warehouse: Path, store: OpsStore
+) -> None:
+    (refusals,) = (source for source in findings.SOURCES if source.name == "refused deliveries")
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("create schema lake")
+        connection.execute("create table lake.deliveries (feed varchar, channel varchar,"
+                           " delivery_date date, state varchar, refusal varchar,"
+                           " rows_quarantined bigint)")  # fmt: skip
+
+    def deliver(day: dt.date, state: str) -> dict[str, int]:
+        with duckdb.connect(str(warehouse)) as connection:
+            connection.execute(
+                "delete from lake.deliveries where delivery_date = $day", {"day": day}
+            )
+            row = ["decisions", "video", day, state, "critical rules broke", 40]
+            connection.execute("insert into lake.deliveries values (?, ?, ?, ?, ?, ?)", row)
+        found, asked = read_findings(warehouse, NOW, DESK.duty, sources=[refusals])
+        return dict(take_in_findings(store, DESK, found, asked, NOW))
+
+    assert deliver(TODAY, "refused") == {"opened": 1}
+    assert deliver(TODAY + 40 * DAY, "accepted") == {"known": 1}
+    assert deliver(TODAY - 5 * DAY, "refused") == {"known": 1}
+    assert deliver(TODAY, "accepted") == {"known": 1}
+    assert deliver(TODAY - 5 * DAY, "accepted") == {"gone": 1}
+    (state,) = store.open_states()
+    assert state.cleared_at == NOW
+    assert deliver(TODAY, "refused") == {"occurrence": 1}
+    (state,) = store.open_states()
+    assert state.cleared_at is None
+    with OpsStore("sqlite://") as another:
+        found, asked = read_findings(warehouse, NOW, DESK.duty, sources=[refusals])
+        assert take_in_findings(another, DESK, found, asked, NOW) == {"past": 1}
 
 
 def test_each_source_has_fingerprints_of_its_own(warehouse: Path, store: OpsStore) -> None:

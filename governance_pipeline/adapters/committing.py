@@ -74,12 +74,7 @@ def _write(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[str, dic
     connection.execute("set variable run_id = $run_id", {"run_id": batch.run_id})
     find_lines(connection, batch)
     written = {
-        "quarantine": lake.write_partitions(
-            connection,
-            verdicts.quarantine_sql(feed, "lines"),
-            lake.QUARANTINE,
-            folder / "quarantine",
-        ),
+        "quarantine": _write_quarantine(connection, batch),
         "extra": write_extras(connection, batch),
     }
     turned_away = connection.execute("select 1 from turned_away limit 1").fetchone()
@@ -100,6 +95,17 @@ def _write(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[str, dic
             folder / "accepted", parts[0] if len(parts) == 1 else None,
         )  # fmt: skip
     return {**written, "accepted": accepted, **enrichment.write(connection, batch, accepted)}
+
+
+def _write_quarantine(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[int, list[Path]]:
+    # Rows are kept whole here, texts and all, so only few are held before they are written.
+    connection.execute("set partitioned_write_flush_threshold = 50000")
+    written = lake.write_partitions(
+        connection, verdicts.quarantine_sql(batch.feed, "lines"), lake.QUARANTINE,
+        batch.folder / "quarantine",
+    )  # fmt: skip
+    connection.execute("reset partitioned_write_flush_threshold")
+    return written
 
 
 def _spared(connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[int, list[Path]]:

@@ -75,7 +75,7 @@ def committed(lake: Path, since: dt.date) -> list[Drawn]:
             [lake / name for name in m.files["accepted"]],
             [lake / name for name in m.files["counted_decisions"]],
         )
-        for m in (manifests.read(lake, *key) for key in near)
+        for m in (manifests.glance(lake, *key) for key in near)
         if m and m.files.get("accepted") and m.files.get("counted_decisions")
     ]
     return sorted(found, key=lambda drawn: drawn.delivery_date)

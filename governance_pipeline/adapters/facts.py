@@ -191,7 +191,7 @@ def _earlier(batch: Batch, judged: Sequence[Key]) -> dict[Key, Statistics]:
     }
     found: dict[Key, Statistics] = {}
     for key in sorted(wanted.difference(batch.partitions)):
-        manifest = manifests.read(lake, feed, *key)
+        manifest = manifests.glance(lake, feed, *key)
         if manifest is not None and manifest.statistics is not None:
             found[key] = manifest.statistics
             if manifest.released is not None:

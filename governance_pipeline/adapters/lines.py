@@ -1,9 +1,11 @@
 """The delivered lines of rows that were turned away, where rows were read without them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from governance_pipeline.adapters.batch import Batch
@@ -16,9 +18,11 @@ AWAY = """
 with starts as (
     select file, min(id) as start from places where list_contains($files, file) group by file
 )
-select s.file, s.id - t.start, s.id
+select s.file, s.id - t.start as place, s.id
 from staged s join starts t using (file) semi join turned_away a on a.id = s.id
+order by s.id
 """
+Numbers = npt.NDArray[np.int64]
 
 
 def find_lines(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
@@ -26,12 +30,10 @@ def find_lines(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
     connection.execute("create temp table lines (id bigint, line varchar)")
     if not batch.without_lines:
         return
-    wanted: dict[int, dict[int, int]] = {}
-    found = connection.execute(AWAY, {"files": sorted(batch.without_lines)}).fetchall()
-    for file, place, row_id in found:
-        wanted.setdefault(file, {})[place] = row_id
-    for number, ids in wanted.items():
-        lines = _lines(batch.files[number], ids)
+    away = connection.execute(AWAY, {"files": sorted(batch.without_lines)}).fetchnumpy()
+    for number in np.unique(away["file"]).tolist():
+        own = away["file"] == number
+        lines = _lines(batch.files[number], away["place"][own], away["id"][own])
         while some := list(islice(lines, AT_ONCE)):
             columns = [list(column) for column in zip(*some, strict=True)]
             connection.register("found", pa.table(columns, names=["id", "line"]))
@@ -39,10 +41,14 @@ def find_lines(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
             connection.unregister("found")
 
 
-def _lines(file: DeliveredFile, ids: Mapping[int, int]) -> Iterator[tuple[int, str]]:
-    """Give the lines of a file at some places among those that are not blank, each with its id."""
+def _lines(file: DeliveredFile, places: Numbers, ids: Numbers) -> Iterator[tuple[int, str]]:
+    """Give the lines of a file at some places, in order, among those that are not blank."""
+    wanted = zip(places.tolist(), ids.tolist(), strict=True)
+    place, row_id = next(wanted)
     with unpacked(file.read_from) as stream:
-        rows = (line for line in stream if not line.isspace())
-        for place, line in enumerate(rows):
-            if place in ids:
-                yield ids[place], line.rstrip(b"\r\n").decode()
+        for at, line in enumerate(line for line in stream if not line.isspace()):
+            if at == place:
+                yield row_id, line.rstrip(b"\r\n").decode()
+                place, row_id = next(wanted, (-1, -1))
+                if place < 0:
+                    return

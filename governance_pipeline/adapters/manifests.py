@@ -113,6 +113,19 @@ class Manifest(BaseModel):
         return self.feed, self.channel, self.delivery_date.isoformat()
 
 
+class Glance(BaseModel):
+    """What a later delivery asks of an earlier one; it is read at a tenth of the whole's cost."""
+
+    model_config = ConfigDict(frozen=True)
+
+    channel: str
+    delivery_date: dt.date
+    decision_days: list[dt.date] = []
+    files: dict[str, list[str]] = {}
+    statistics: Statistics | None = None
+    released: Release | None = None
+
+
 class Delivered(Protocol):
     """What a build asks of a delivery: a manifest answers it, and so does its entry in a note."""
 
@@ -175,11 +188,14 @@ def commit_all(lake: Path, made: Sequence[Manifest]) -> None:
 
 def read(lake: Path, feed: str, channel: str, day: dt.date) -> Manifest | None:
     """Return the manifest of one delivery, or None if it never came."""
-    try:
-        said = _path(lake, feed, channel, day).read_bytes()
-    except FileNotFoundError:
-        return None
-    return Manifest.model_validate_json(said)
+    said = _bytes(lake, feed, channel, day)
+    return None if said is None else Manifest.model_validate_json(said)
+
+
+def glance(lake: Path, feed: str, channel: str, day: dt.date) -> Glance | None:
+    """Return what a later delivery asks of one, or None if it never came."""
+    said = _bytes(lake, feed, channel, day)
+    return None if said is None else Glance.model_validate_json(said)
 
 
 def stamps(lake: Path) -> dict[Key, Stamp]:
@@ -294,6 +310,13 @@ def contested(found: Sequence[Delivered], days: set[dt.date]) -> list[Delivered]
         if manifest.feed == "decisions"
         and any(touched[manifest.channel, day] > 1 for day in manifest.decision_days)
     ]
+
+
+def _bytes(lake: Path, feed: str, channel: str, day: dt.date) -> bytes | None:
+    try:
+        return _path(lake, feed, channel, day).read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def _path(lake: Path, feed: str, channel: str, day: dt.date) -> Path:

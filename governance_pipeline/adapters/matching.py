@@ -16,7 +16,11 @@ from governance_pipeline.adapters.sql import literal, quoted
 from governance_pipeline.feeds import ABOUT_DECISIONS, Feed
 
 RECENTLY = dt.timedelta(days=45)
-"""How far back decisions are looked for first: nearly all labels and appeals come within it."""
+"""How far back decisions are looked for first: nearly all labels and appeals come within it.
+
+What is found there is not looked for among older ones. So of an id that two days use, further apart
+than this, only the newer is touched; `docs/decisions/what-any-delivery-leaves-alike.md` says so.
+"""
 BY_DECISION = """
     insert into hits select k.id, k.decision_id, d.decision_date from thin d join waiting k
         on d.decision_id = k.decision_id and d.channel = k.delivery_channel
@@ -92,8 +96,9 @@ def _look_among(
     deliveries: Sequence[tuple[str, str, dt.date]],
 ) -> None:
     table = "sampled_decisions" if feed.name == "audit_labels" else "actioned_decisions"
-    known = [m for m in (manifests.read(lake, *key) for key in deliveries) if m is not None]
-    files = [lake / "empty" / f"{table}.parquet", *manifests.files_of(lake, known, table)]
+    known = [m for m in (manifests.glance(lake, *key) for key in deliveries) if m is not None]
+    own = [lake / name for manifest in known for name in manifest.files.get(table, [])]
+    files = [lake / "empty" / f"{table}.parquet", *own]
     listed = ", ".join(map(literal, files))
     connection.execute(f"create or replace temp view thin as from read_parquet([{listed}])")
     connection.execute(BY_DECISION)

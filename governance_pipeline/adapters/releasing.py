@@ -58,8 +58,9 @@ def release_rows(
 ) -> list[Outcome]:
     """Judge deliveries that had rows turned away anew, and commit them like a restatement.
 
-    What is judged is what lies in landing now, by the suite and the mapping as they are now. If
-    none of these changed a delivery is left as it is, so releasing twice changes nothing.
+    What is judged is what lies in landing now, or was kept of it, by the suite and the mapping as
+    they are now. If none of these changed a delivery is left as it is, so releasing twice changes
+    nothing.
 
     Args:
         settings: The home and the engine's limits.

@@ -108,9 +108,11 @@ def quarantine_sql(feed: Feed, lines: str = "(select null as id, null as line)")
     return f"""
     with away as (
         select s.*, t.rule, t.value from staged s join turned_away t using (id)
+    ), away_files as (
+        select distinct file from staged semi join turned_away using (id)
     ), starts as (
         select file, id // {ROWS_PER_FILE} as written, min(id) as start from places
-        where row_number is null and file in (select file from away) group by all
+        where row_number is null and file in (select file from away_files) group by all
     ), rejects as (
         select file, row_number - row_number() over (partition by file order by row_number)
             as good_before

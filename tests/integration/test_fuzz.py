@@ -19,7 +19,7 @@ from tests.integration.deliveries import DAY, Row, decision, label, make_home
 from tests.integration.mutants import Mutant, mutant
 
 # Files of a call: six channels, a file a day. More in a call cost less each.
-DAYS, CALLS = 120, 14
+DAYS, CALLS = 210, 8
 FILES = DAYS * CALLS * len(CHANNELS)
 
 

@@ -48,6 +48,7 @@ def test_a_label_is_matched_however_old_its_decision_is(paths: Paths) -> None:
     later = DAY + matching.RECENTLY + dt.timedelta(days=30)
     deliver(paths, "a.csv", as_csv([decision(1), decision(2)]))
     anew = decision(3, decided_at=f"{later}T10:00:00Z", item_id="i2")
+    used_again = decision(1, decided_at=f"{later}T10:00:00Z", item_id="i9")
     deliver(paths, "a.csv", as_csv([anew]), later)
     take_in(paths, [DAY, later])
     given = later + dt.timedelta(days=1)
@@ -66,6 +67,10 @@ def test_a_label_is_matched_however_old_its_decision_is(paths: Paths) -> None:
         assert made.pending_rows == waiting
         (paths.lake / "manifests" / "audit_labels" / "shopads" / f"{given}.json").unlink()
         assert made.decision_days == days
+    deliver(paths, "a.csv", as_csv([anew, used_again]), later)
+    take_in(paths, [later])
+    deliver(paths, "a.jsonl", as_jsonl([old]), given, "audit_labels")
+    assert only(take_in(paths, [given], "audit_labels")).decision_days == [later]
 
 
 def test_appeals_touch_the_days_of_fired_decisions(paths: Paths) -> None:

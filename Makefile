@@ -46,7 +46,8 @@ check: $(STAMP)  ## lint, types, SQL
 	$(BIN)/sqlfluff lint --processes 2 dbt_project/models dbt_project/tests
 
 ui: $(STAMP)     ## web server and daemon on loopback
-	DAGSTER_HOME=$(abspath $(GOVERNANCE_HOME))/dagster $(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) --workspace workspace.yaml
+	DAGSTER_HOME=$(abspath $(GOVERNANCE_HOME))/dagster GOVERNANCE_UI_URL=$${GOVERNANCE_UI_URL:-http://127.0.0.1:$(PORT)} \
+		$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) --workspace workspace.yaml
 
 docs: $(STAMP)   ## the data dictionary, from the descriptions in the code
 	$(BIN)/governance dictionary > docs/data-dictionary.md

@@ -18,6 +18,7 @@ from governance_pipeline.defs.resources import DeskAt
 from governance_pipeline.domain.desk import Desk
 from governance_pipeline.domain.escalation import RESULT_CODES, Escalation, Event
 from governance_pipeline.domain.findings import Finding
+from governance_pipeline.errors import InputError
 from governance_pipeline.feeds import CHANNELS
 from governance_pipeline.registry.conditions import FindingType
 from governance_pipeline.registry.escalation import PauseReason, Severity, Urgency
@@ -72,7 +73,7 @@ def opening_job() -> dg.JobDefinition:
             found = Finding(
                 source="person", detected_at=now, on=now.date(),
                 requester=known.actor(requester) if requester else actor,
-                needed_by=dt.date.fromisoformat(day) if day else None, **said,
+                needed_by=_day(day) if day else None, **said,
             )  # fmt: skip
             _, state, events = take_in(store, known, found, actor, reason, now, announce)
         _tell(context, state, events)
@@ -132,6 +133,13 @@ def _desk(at: DeskAt) -> Iterator[tuple[OpsStore, Desk, dt.datetime]]:
     known = open_desk(at.settings.paths)
     with OpsStore(at.settings.store_url) as store:
         yield store, known, dt.datetime.now(dt.UTC)
+
+
+def _day(said: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(said)
+    except ValueError as error:
+        raise InputError(f"needed_by {said!r} is no day; write it as 2026-04-01") from error
 
 
 def _tell(context: dg.OpExecutionContext, state: Escalation, events: Sequence[Event]) -> None:

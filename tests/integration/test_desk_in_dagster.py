@@ -22,6 +22,7 @@ from governance_pipeline.defs.automation import escalate_job
 from governance_pipeline.defs.failed_checks import take_in_checks
 from governance_pipeline.defs.resources import DeskAt
 from governance_pipeline.defs.tickets import ticket_tool_sensor
+from governance_pipeline.errors import InputError
 from governance_pipeline.settings import Settings
 from tests.integration.test_transitions import Tool
 from tests.unit.desks import DROP
@@ -32,6 +33,7 @@ WRITING = """
 import sys
 from pathlib import Path
 from governance_pipeline.adapters.writer_lock import writer_lock
+from governance_pipeline.errors import InputError
 from governance_pipeline.paths import Paths
 with writer_lock(Paths(Path(sys.argv[1])), "a backfill"):
     print("held", flush=True)
@@ -143,6 +145,8 @@ def test_an_engineer_acts_from_the_launchpad(
     ines = {"actor": "moderation/ines", "reason": "it is so"}
     opening = {**ines, "title": "Toys are hidden", "type": "wrong_suppression", "market": "DE",
                "strategy_id": "prohibited-goods-filter", "needed_by": "2026-04-03"}  # fmt: skip
+    with pytest.raises(InputError, match="'soon' is no day; write it as"):
+        acting._day("soon")
     assert launch(acting.opening_job(), opening, instance, desk)
     (state,) = store.open_states()
     assert (state.status, state.requester, state.finding.market) == ("NEW", ines["actor"], "DE")

@@ -1,7 +1,6 @@
 """dbt, in this process: a second Python that imports it all would cost more than the models."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,10 @@ def call(arguments: Sequence[str], target: Path, manifest: Any = None) -> Any:
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.adapters.factory import reset_adapters
     from dbt.cli.main import dbtRunner
+    from dbt_common.behavior_flags import BehaviorFlagRendered
 
+    # Else it reads the source of every caller up the stack, to name who warns of what will change.
+    setattr(BehaviorFlagRendered, "_default_source", lambda _: "dbt.adapters")  # noqa: B010
     places = {
         "project-dir": DBT_PROJECT,
         "profiles-dir": DBT_PROJECT,
@@ -35,10 +37,7 @@ def call(arguments: Sequence[str], target: Path, manifest: Any = None) -> Any:
     }
     options = [part for name, path in places.items() for part in (f"--{name}", str(path))]
     try:
-        # A thread of its own, because dbt looks through the whole call stack for each of its flags.
-        with ThreadPoolExecutor(1) as alone:
-            runner = dbtRunner(manifest=manifest)
-            done = alone.submit(runner.invoke, [*SILENT, *arguments, *options]).result()
+        done = dbtRunner(manifest=manifest).invoke([*SILENT, *arguments, *options])
     finally:
         # dbt keeps the file open for the life of its process, which here is ours.
         DuckDBConnectionManager.close_all_connections()

@@ -14,6 +14,7 @@ from benchmarks.intake.references import draw_by_hand
 from governance_pipeline.adapters import dbt_run
 from governance_pipeline.adapters import refresh as refreshing
 from governance_pipeline.adapters.catalogue import PUBLISHED_MARTS
+from governance_pipeline.adapters.engines.duckdb import DuckDB
 from governance_pipeline.adapters.home import dagster_instance, make_home
 from governance_pipeline.adapters.intake import intake_range
 from governance_pipeline.adapters.landing import load_sources
@@ -23,7 +24,7 @@ from governance_pipeline.paths import Paths
 from governance_pipeline.simulation.bulk import Bulk, deliver_bulk, write_bulk_registry
 
 MEMORY = "1GB"
-FACTS, SPEECH = ("decisions",), ("audit_labels", "appeals")
+IN_TURN = ("decisions", "audit_labels", "appeals")
 BY_SEGMENT = "fct_strategy_segments"
 DAYS_AT_ONCE = 10
 
@@ -42,7 +43,7 @@ def deliver(root: Path, bulk: Bulk) -> None:
     deliver_bulk(root, bulk, sampling_key="key")
 
 
-def take_in(root: Path, days: Sequence[dt.date], feeds: Sequence[str] = (*FACTS, *SPEECH)) -> None:
+def take_in(root: Path, days: Sequence[dt.date], feeds: Sequence[str] = IN_TURN) -> None:
     """Take in some days of some feeds, ten days at a time."""
     for begin in range(0, len(days), DAYS_AT_ONCE):
         for feed in feeds:
@@ -57,8 +58,7 @@ def build(root: Path) -> tuple[int, int]:
     paths = Paths(root)
     plan = refreshing.plan_refresh(paths)
     if not plan.is_empty:
-        refreshing.prepare(paths, plan, MEMORY)
-        dbt_run.build(paths, MEMORY, 2, is_full=plan.is_full)
+        DuckDB(MEMORY, 2).build(paths, plan)
         refreshing.remember(paths, plan)
     return len(plan.decision_days), len(plan.decided_days)
 

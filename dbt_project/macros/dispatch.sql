@@ -63,6 +63,11 @@ rows of `days`, from which `value` is made. -#}
     {%- endif -%}
 {%- endmacro %}
 
+{#- A view, where who asks can read the lake too; what Spark built is read without Spark. -#}
+{% macro computed_when_read() -%}
+    {{ config(materialized='table' if target.type == 'spark' else 'view') }}
+{%- endmacro %}
+
 {#- What a contract's types are called on Spark. -#}
 {% macro spark__get_empty_schema_sql(columns) %}
     {%- set called = {'varchar': 'string', 'timestamp': 'timestamp_ntz'} -%}

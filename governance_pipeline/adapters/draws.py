@@ -15,10 +15,11 @@ def draw_sql(key: str, item: str, policy: str, day: str) -> str:
         day: SQL of the decision's UTC date.
 
     >>> draw_sql("$key", "item_id", "policy", "decision_date")[:24]
-    'cast(md5_number_lower(co'
+    'cast((md5_number(concat_'
     """
     named = f"concat_ws('|', {key}, {item}, {policy}, strftime({day}, '%Y-%m-%d'))"
-    return f"cast(md5_number_lower({named}) as double) / 18446744073709551616.0"
+    # The half that `md5_number_lower` gives, which makes a text of bits of the whole on its way.
+    return f"cast((md5_number({named}) >> 64)::ubigint as double) / 18446744073709551616.0"
 
 
 def probability_sql(rate: str, reach: str, scale: str, reach_share: str) -> str:

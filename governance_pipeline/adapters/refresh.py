@@ -29,12 +29,14 @@ class RefreshPlan:
     """What a build must do, and what it will have been built from.
 
     `decision_days` are all days to recompute, `decided_days` those whose decisions came or
-    changed; `fresh` are the manifests that were read, `gone` the keys of those that vanished;
-    `is_registered_anew` says whether another register runs.
+    changed; `feeds` are those of which anything came or changed, `fresh` the manifests that were
+    read, `gone` the keys of those that vanished; `is_registered_anew` says whether another
+    register runs.
     """
 
     decision_days: list[dt.date]
     decided_days: list[dt.date]
+    feeds: frozenset[str]
     built_from: pd.DataFrame = field(repr=False)
     found: list[Delivered] = field(repr=False)
     fresh: list[Manifest] = field(repr=False)
@@ -76,6 +78,7 @@ def plan_refresh(paths: Paths, built_by: str = "duckdb") -> RefreshPlan:
     return RefreshPlan(
         decision_days=_days(changed),
         decided_days=_days(m for m in changed if m.feed == "decisions"),
+        feeds=frozenset(m.feed for m in changed),
         built_from=_written(found, seen, {REGISTRY: registry, MODELS: models}),
         found=list(found.values()),
         fresh=fresh,

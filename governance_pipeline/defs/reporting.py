@@ -52,8 +52,8 @@ def report_strategies(instance: dg.DagsterInstance, paths: Paths, verdicts: Judg
 
 def _report_days(instance: dg.DagsterInstance, strategy_id: str, page: Page, through: str) -> str:
     key = asset_key(strategy_id)
-    new = page.days[page.days["date"] > pd.Timestamp(through)]
-    for row in new.to_dict("records"):
+    first = page.days["date"].searchsorted(pd.Timestamp(through), side="right")
+    for row in page.days.iloc[first:].to_dict("records"):
         day = pd.Timestamp(row["date"]).date()
         numbers = observed(row)
         if not numbers:

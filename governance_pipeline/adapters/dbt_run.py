@@ -1,23 +1,15 @@
-"""dbt, in this process: a second Python that imports it all again would cost more than the models.
-
-What it keeps of a parse lies in the home, so the next run of the same home does not parse again.
-"""
+"""A run of dbt: which models and tests, and how each came out."""
 
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
 from typing import Any, Literal
 
+from governance_pipeline.adapters import dbt_call, dbt_manifest
 from governance_pipeline.errors import WarehouseError
 from governance_pipeline.paths import Paths
-from governance_pipeline.settings import DBT_PROJECT
-
-# What dbt tells whom: nothing to the console, and to its log file not every thought it has, whose
-# thousands of lines cost more than some models.
-SAID = ("--quiet", "--log-level-file", "info")
 
 
 @dataclass(frozen=True)
@@ -64,11 +56,19 @@ def build(
     options = ["--full-refresh"] if is_full else []
     options += ["--select", *only] if only else []
     options += ["--exclude", *left_out] if left_out else []
-    return run(options, variables, paths.root / "dbt")
+    return run(options, variables, paths.root / "dbt", dbt_manifest.loaded())
 
 
-def run(options: Sequence[str], variables: Mapping[str, str], target: Path) -> list[Node]:
+def run(
+    options: Sequence[str], variables: Mapping[str, str], target: Path, manifest: Any = None
+) -> list[Node]:
     """Run dbt's models and tests with some options, `variables` in their environment.
+
+    Args:
+        options: Which to run, and how.
+        variables: What the project's files ask the environment for.
+        target: Where dbt writes what it compiles.
+        manifest: The parsed project; None parses it for those variables.
 
     Raises:
         WarehouseError: If a model fails, with what the engine said of the first.
@@ -76,7 +76,7 @@ def run(options: Sequence[str], variables: Mapping[str, str], target: Path) -> l
     os.environ.update(variables)
     # Unit tests are for who changes a model, not for every run.
     arguments = ["build", "--no-write-json", "--exclude-resource-type", "unit_test", *options]
-    nodes = [_node(result) for result in _invoke(arguments, target)]
+    nodes = [_node(result) for result in dbt_call.call(arguments, target, manifest).results]
     failed = [node for node in nodes if node.kind == "model" and not node.passed]
     if failed:
         # Spark adds its whole stack to what it says.
@@ -84,41 +84,6 @@ def run(options: Sequence[str], variables: Mapping[str, str], target: Path) -> l
         said = shorten(" ".join(lines), 600, placeholder=" ...")
         raise WarehouseError(f"{len(failed)} models failed, first {failed[0].name}: {said}")
     return nodes
-
-
-def parse(target: Path) -> None:
-    """Write the project's manifest below `target`.
-
-    Raises:
-        WarehouseError: If dbt cannot parse the project.
-    """
-    os.environ.setdefault("GOVERNANCE_WAREHOUSE", str(target / "parse.duckdb"))
-    _invoke(["parse"], target)
-
-
-def _invoke(arguments: Sequence[str], target: Path) -> list[Any]:
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-    from dbt.adapters.factory import reset_adapters
-    from dbt.cli.main import dbtRunner
-
-    places = {
-        "project-dir": DBT_PROJECT,
-        "profiles-dir": DBT_PROJECT,
-        "target-path": target,
-        "log-path": target,
-    }
-    options = [part for name, path in places.items() for part in (f"--{name}", str(path))]
-    try:
-        # A thread of its own, because dbt looks through the whole call stack for each of its flags.
-        with ThreadPoolExecutor(1) as alone:
-            done = alone.submit(dbtRunner().invoke, [*SAID, *arguments, *options]).result()
-    finally:
-        # dbt keeps the file open for the life of its process, which here is ours.
-        DuckDBConnectionManager.close_all_connections()
-        reset_adapters()
-    if done.exception is not None:
-        raise WarehouseError(f"dbt {arguments[0]} failed: {done.exception}") from done.exception
-    return list(getattr(done.result, "results", []))
 
 
 def _node(result: Any) -> Node:

@@ -2,22 +2,17 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 from dagster_dbt.asset_utils import get_asset_check_key_for_test
-from filelock import FileLock
 
-from governance_pipeline.adapters import dbt_run, refresh
+from governance_pipeline.adapters import dbt_manifest, refresh
 from governance_pipeline.adapters.engines import engine_of
 from governance_pipeline.defs.intake import accepted_keys
 from governance_pipeline.defs.resources import Home
 from governance_pipeline.progress import say
-from governance_pipeline.settings import DBT_PROJECT
-
-MANIFEST = DBT_PROJECT / "target" / "manifest.json"
 
 
 class Translator(DagsterDbtTranslator):
@@ -63,22 +58,9 @@ def _assets_behind(source: str) -> list[dg.AssetKey]:
     return [dg.AssetKey("registry")]
 
 
-def prepared_manifest() -> Path:
-    """Return dbt's manifest, parsing the project first if it is missing or older than a model."""
-    files = [p for kind in ("models", "macros", "tests") for p in (DBT_PROJECT / kind).rglob("*.*")]
-    files += [DBT_PROJECT / "dbt_project.yml", DBT_PROJECT / "profiles.yml"]
-    newest = max(path.stat().st_mtime for path in files)
-    MANIFEST.parent.mkdir(exist_ok=True)
-    with FileLock(MANIFEST.with_suffix(".lock")):  # or another process reads it half written
-        if not MANIFEST.exists() or MANIFEST.stat().st_mtime < newest:
-            dbt_run.parse(MANIFEST.parent)
-            MANIFEST.touch()
-    return MANIFEST
-
-
 def dbt_marts() -> dg.AssetsDefinition:
     """Return the dbt project as assets."""
-    manifest = prepared_manifest()
+    manifest = dbt_manifest.prepared()
     translator = Translator()
 
     @dbt_assets(manifest=manifest, dagster_dbt_translator=translator, name="dbt_marts")

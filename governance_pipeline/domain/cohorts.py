@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ WINDOW = 28
 # A cohort that is not 90% labelled after so many days never enters a 28-day window.
 LOOKBACK = 90
 NEVER = np.iinfo(np.int64).max
+BLOCK = 50_000
 
 FIELDS = (
     "population", "reach", "labelled", "events",
@@ -200,6 +201,33 @@ def window_sums(
         included[: day + 1] = mask
         tallies.pop(day - LOOKBACK, None)
         yield day, sums, mask
+
+
+def window_blocks(
+    days: Iterable[tuple[int, Floats, Booleans]],
+) -> Iterator[tuple[Integers, Floats]]:
+    """Yield the days of `window_sums` and their sums, some days together.
+
+    Each call of numpy costs more than a small fleet's day, so days are put together until they
+    have `BLOCK` numbers a field. Sums have shape (fields, days * pools, strata), day by day.
+
+    >>> days = [(day, np.full((12, 2, 3), float(day)), np.ones((1, 2), bool)) for day in range(4)]
+    >>> [(day.tolist(), sums.shape, sums[0, :, 0].tolist()) for day, sums in window_blocks(days)]
+    [([0, 1, 2, 3], (12, 8, 3), [0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0])]
+    """
+    block: list[tuple[int, Floats]] = []
+    for day, sums, _ in days:
+        block.append((day, sums.copy()))
+        if len(block) * sums[0].size >= BLOCK:
+            yield _together(block)
+            block = []
+    if block:
+        yield _together(block)
+
+
+def _together(block: list[tuple[int, Floats]]) -> tuple[Integers, Floats]:
+    days = np.array([day for day, _ in block], dtype=np.int64)
+    return days, np.concatenate([sums for _, sums in block], axis=1)
 
 
 def sums_of(panel: Panel, layout: Layout, mask: Booleans, until: Integers) -> Floats:

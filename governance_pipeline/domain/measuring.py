@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +21,7 @@ from governance_pipeline.domain.cohorts import (
     build_cohorts,
     stratum_layout,
     sums_of,
+    window_blocks,
     window_sums,
 )
 from governance_pipeline.domain.intervals import Booleans, Floats, Integers
@@ -94,22 +96,32 @@ def measure(panel: Panel, pools: Pools, targets: Floats, appeals: pd.DataFrame) 
     uneven_from = _uneven_from(panel, pools)
     for layout in found.layouts:
         at = layout.pools
-        for day, sums, mask in window_sums(panel, sizes, layout):
-            _store(found.recent, (day, at), sums, layout, uneven_from[at] <= day)
-            found.cohorts[day, at] = mask.sum(axis=0)
-            latest = np.where(mask.any(axis=0), day - mask[::-1].argmax(axis=0), -1)
-            found.matured_through[day, at] = latest
-            found.has_thin_stratum[day, at] = _thin(sums, layout, targets[day, at])
+        for days, sums in window_blocks(_counted(found, window_sums(panel, sizes, layout), at)):
+            day, pool = np.repeat(days, len(at)), np.tile(at, len(days))
+            is_fired = np.tile(layout.is_fired, (len(days), 1))
+            _store(found.recent, (day, pool), sums, is_fired, uneven_from[pool] <= day)
+            found.has_thin_stratum[day, pool] = _thin(sums, is_fired, targets[day, pool])
         for ends, window in found.to_date:
             mask = sizes.is_mature_by(ends)[:, at]
             sums = sums_of(panel, layout, mask, ends[at])
-            _store(window, (at,), sums, layout, uneven_from[at] <= ends[at])
-    for day in range(panel.days):
-        recent = slice(max(0, day + 1 - WINDOW), day + 1)
+            _store(window, (at,), sums, layout.is_fired, uneven_from[at] <= ends[at])
+    for today in range(panel.days):
+        recent = slice(max(0, today + 1 - WINDOW), today + 1)
         cohorts = (sizes.population[recent] > 0).sum(axis=0)
-        mature = sizes.is_mature(day)[recent].sum(axis=0)
-        found.matured_share[day] = mature / np.maximum(cohorts, 1)
+        mature = sizes.is_mature(today)[recent].sum(axis=0)
+        found.matured_share[today] = mature / np.maximum(cohorts, 1)
     return found
+
+
+def _counted(
+    found: Measured, windows: Iterator[tuple[int, Floats, Booleans]], at: Integers
+) -> Iterator[tuple[int, Floats, Booleans]]:
+    """Note of every day's window how many cohorts are in and which is the latest; pass it on."""
+    for day, sums, mask in windows:
+        found.cohorts[day, at] = mask.sum(axis=0)
+        latest = np.where(mask.any(axis=0), day - mask[::-1].argmax(axis=0), -1)
+        found.matured_through[day, at] = latest
+        yield day, sums, mask
 
 
 def _version_ends(panel: Panel, pools: Pools) -> list[Integers]:
@@ -148,10 +160,10 @@ def _uneven_from(panel: Panel, pools: Pools) -> Integers:
 
 
 def _store(
-    window: Window, at: tuple[int | Integers, ...], sums: Floats, layout: Layout, uneven: Booleans
+    window: Window, at: tuple[Integers, ...], sums: Floats, is_fired: Booleans, uneven: Booleans
 ) -> None:
-    items = as_tallies(sums, layout.is_fired)
-    by_reach = as_tallies(sums, layout.is_fired, by_reach=True)
+    items = as_tallies(sums, is_fired)
+    by_reach = as_tallies(sums, is_fired, by_reach=True)
     found: list[tuple[str, dict[str, Estimate]]] = [
         ("", estimate(items, needs_even_weights=uneven)),
         ("reach_", estimate(by_reach, needs_even_weights=True)),
@@ -163,18 +175,18 @@ def _store(
             window.values[f"{twin}{metric}_hi"][at] = result.high
             window.reasons[f"{twin}{metric}_null_reason"][at] = result.null_reason
     window.labelled[at] = items.labelled.sum(axis=1)
-    window.labelled_fired[at] = np.where(layout.is_fired, items.labelled, 0.0).sum(axis=1)
+    window.labelled_fired[at] = np.where(is_fired, items.labelled, 0.0).sum(axis=1)
     window.effective_n[at] = kish_labels(items).sum(axis=1)
 
 
-def _thin(sums: Floats, layout: Layout, targets: Floats) -> Booleans:
+def _thin(sums: Floats, is_fired: Booleans, targets: Floats) -> Booleans:
     """Return where a stratum with over 5% of sum a eps has under 5 labels, (pools, metrics)."""
     population, labelled, should_fire = sums[0], sums[2], sums[3]
-    wrong = np.where(layout.is_fired, labelled - should_fire, should_fire)
+    wrong = np.where(is_fired, labelled - should_fire, should_fire)
     mass = population * event_rates(np.maximum(wrong, 0.0), labelled)
     m = np.nan_to_num(targets[:, 1], nan=0.5)[:, None]
     found = []
-    for weights in (layout.is_fired * 1.0, np.where(layout.is_fired, 1 - m, m)):
+    for weights in (is_fired * 1.0, np.where(is_fired, 1 - m, m)):
         share = weights * mass
         total = np.maximum(share.sum(axis=1, keepdims=True), 1e-300)
         is_heavy = share / total > STRATUM_SHARE

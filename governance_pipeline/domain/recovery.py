@@ -9,7 +9,13 @@ import numpy as np
 
 from governance_pipeline.domain.accuracy import estimate
 from governance_pipeline.domain.betting import Claims, log_bets
-from governance_pipeline.domain.cohorts import Cohorts, as_tallies, stratum_layout, window_sums
+from governance_pipeline.domain.cohorts import (
+    Cohorts,
+    as_tallies,
+    stratum_layout,
+    window_blocks,
+    window_sums,
+)
 from governance_pipeline.domain.detecting import Detected, evidence_of
 from governance_pipeline.domain.gates import build_gates
 from governance_pipeline.domain.goals import METRICS, Levels
@@ -66,11 +72,11 @@ def _low_since(panel: Panel, measured: Measured, alarm: Alarm, begins: int) -> F
     since[:begins] = 0.0
     cohorts: Cohorts = replace(measured.sizes, population=since)
     low = np.full(panel.days, -np.inf)
-    for day, sums, _ in window_sums(panel, cohorts, layout):
-        if day < begins:
-            continue
-        result = estimate(as_tallies(sums, layout.is_fired))[METRICS[alarm.metric]]
-        low[day] = -np.inf if np.isnan(result.value[0]) else result.low[0]
+    later = (found for found in window_sums(panel, cohorts, layout) if found[0] >= begins)
+    for days, sums in window_blocks(later):
+        is_fired = np.tile(layout.is_fired, (len(days), 1))
+        result = estimate(as_tallies(sums, is_fired))[METRICS[alarm.metric]]
+        low[days] = np.where(np.isnan(result.value), -np.inf, result.low)
     return low
 
 

@@ -144,7 +144,8 @@ def _outcomes(draws: pd.DataFrame) -> pd.DataFrame:
     should = (draws["verdict"] == "should_fire").to_numpy()
     fired = draws["is_fired"].to_numpy(dtype=bool)
     outcome = np.select([fired & should, fired, should], ["TP", "FP", "FN"], "TN")
-    return draws.assign(
+    # Only what is asked of them: they are cut anew for every day of every alarm.
+    return draws[["day", "known"]].assign(
         weight=1 / draws["inclusion_probability"].to_numpy(dtype=float),
         is_fired=fired,
         should_fire=should,

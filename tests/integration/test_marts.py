@@ -13,7 +13,7 @@ import duckdb
 import pytest
 import yaml
 
-from governance_pipeline.adapters import dbt_run, refresh
+from governance_pipeline.adapters import dbt_manifest, refresh
 from governance_pipeline.adapters.engines.duckdb import DuckDB
 from governance_pipeline.adapters.home import make_home
 from governance_pipeline.adapters.intake import intake_range
@@ -203,11 +203,9 @@ def test_the_rules_of_the_models_hold_their_unit_tests(delivered: Paths, tmp_pat
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict[str, object]]]:
+def manifest() -> dict[str, dict[str, dict[str, object]]]:
     """What dbt parsed of the project."""
-    target = tmp_path_factory.mktemp("target")
-    dbt_run.parse(target)
-    return dict(json.loads((target / "manifest.json").read_text()))
+    return dict(json.loads(dbt_manifest.prepared().read_text()))
 
 
 def models(manifest: dict[str, dict[str, dict[str, object]]]) -> list[dict[str, object]]:

@@ -21,6 +21,7 @@ PHASES = {
     "read": (intake, "stage"),
     "validate": (intake.expectations, "evaluate"),
     "judge": (intake.verdicts, "judge"),
+    "confirm": (intake.verdicts, "confirm"),
     "observe": (intake.set_rules, "observe"),
     "judge_sets": (intake.set_rules, "judge"),
     "lines": (committing, "find_lines"),

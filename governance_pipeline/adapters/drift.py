@@ -17,7 +17,7 @@ import duckdb
 from governance_pipeline.adapters import manifests
 from governance_pipeline.adapters.reading import NOT_ROWS, DeliveredFile, raw_sql
 from governance_pipeline.adapters.sql import quoted
-from governance_pipeline.adapters.suites import Suite
+from governance_pipeline.adapters.suites import UNCAST, Suite
 from governance_pipeline.feeds import FEEDS, Feed
 
 DELIVERIES_BACK = 7
@@ -25,7 +25,6 @@ ROWS_TRIED = 1000
 MOSTLY = 0.8  # a renamed column may have bad values too
 ALIKE = 0.6  # from here two names are said to be spelled alike, 1 being the same
 ALIKE_OF_ONE_TYPE = 0.45  # enough where few values are of the missing type by chance
-UNCAST = "__uncast"
 RETYPED_FROM = 20  # so many values without a single one of the type are no accident
 
 

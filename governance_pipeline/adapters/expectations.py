@@ -1,9 +1,9 @@
 """Great Expectations over a staged table, by its SQL engine: the only module that knows it.
 
-Two things are private names of the pinned version, and a test fails if they move: the list of
-dialects that get one lasting connection, and the function that writes a regular expression in a
-dialect. As shipped, rows of DuckDB are read after their connection has rolled back, and regular
-expressions are not known for DuckDB at all.
+Some things are private names of the pinned version, and a test fails if they move: the list of
+dialects that get one lasting connection, the function that writes a regular expression in a
+dialect, and what an expectation asks to be measured. As shipped, rows of DuckDB are read after
+their connection has rolled back, and regular expressions are not known for DuckDB at all.
 """
 
 import atexit
@@ -16,21 +16,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import ModuleType, new_class
+from typing import Any, cast
 
+from governance_pipeline.adapters.repeated import alike_sql
 from governance_pipeline.adapters.sql import quoted
-from governance_pipeline.adapters.suites import Rule, Suite
+from governance_pipeline.adapters.suites import Suite
 from governance_pipeline.errors import ExpectationFileError
 
 
 def evaluate(database: Path, table: str, suite: Suite, config: Mapping[str, str]) -> dict[str, int]:
-    """Return how many rows of a table break each rule of a suite, in one call for all of them.
+    """Return how many rows break each rule of a suite, in one validation for all of them.
 
     Args:
         database: A DuckDB file that nobody else has open.
-        table: The table or view to judge, whole.
-        suite: What it must satisfy.
+        table: The table or view that rules on rows judge, whole; the table `facts` is what rules
+            on whole deliveries judge, and `repeated` has the keys that several rows have.
+        suite: What they must satisfy.
         config: DuckDB settings of the connection.
 
     Raises:
@@ -45,7 +47,7 @@ def evaluate(database: Path, table: str, suite: Suite, config: Mapping[str, str]
             kwargs={"connect_args": {"config": dict(config)}},
         )
         asset = source.add_table_asset(table, table_name=table)
-        declared = gx.ExpectationSuite(name=suite.name, expectations=_declared(suite))
+        declared = gx.ExpectationSuite(name=suite.name, expectations=list(_declared(suite)))
         results = (
             asset.add_batch_definition_whole_table("range")
             .get_batch()
@@ -70,57 +72,69 @@ def _context(gx: Any) -> Any:
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
+    context.variables.save = lambda: None  # thrice for each source, of a context kept in memory
     return context
 
 
-def _declared(suite: Suite) -> list[Any]:
-    """Return the expectations of a suite, each in the form in which it is counted once."""
-    declared = []
-    for rule, expectation in zip(suite.rules, suite.expectations, strict=True):
-        query = expectation.get("kwargs", {}).get("unexpected_rows_query")
-        query = _repeated_sql(rule) if rule.unique_by else query
+def _declared(suite: Suite) -> Iterator[Any]:
+    """Yield the expectations of a suite, each in the form in which it is counted and no more."""
+    for rule, expectation in (
+        *zip(suite.rules, suite.expectations, strict=True),
+        *zip(suite.set_rules, suite.set_expectations, strict=True),
+    ):
+        kind, kwargs = expectation["type"], expectation.get("kwargs", {})
+        if rule.unique_by:
+            kind, kwargs = "unexpected_rows_expectation", {"unexpected_rows_query": alike_sql(rule)}
         said = {k: expectation[k] for k in ("meta", "notes", "severity") if k in expectation}
-        counted = _counted_rows()
-        declared.append(counted(unexpected_rows_query=query, **said) if query else expectation)
-    return declared
+        yield _counting(kind)(**kwargs, **said)
 
 
 @cache
-def _counted_rows() -> Any:
-    """Return the expectation that a query finds no row; it asks for their number alone.
+def _counting(kind: str) -> Any:
+    """Return the expectation of a type, of which only the broken rows are counted."""
+    from great_expectations.expectations.registry import get_expectation_impl
 
-    As shipped, a query is asked twice, for its rows and for their number.
+    shipped = get_expectation_impl(kind)
+    return new_class(f"Counted{shipped.__name__}", (_Counted, shipped))
+
+
+class _Counted:
+    """An expectation that asks for the number of broken rows and for nothing else.
+
+    As shipped, each asks for some of these rows too and for counts that nobody reads, by a query
+    of its own: most of what it costs to judge a small day. One on whole deliveries is asked of the
+    table that its `meta.batch` names.
     """
-    from great_expectations.expectations.core import UnexpectedRowsExpectation
 
-    class CountedRows(UnexpectedRowsExpectation):  # type: ignore[misc]
-        """No row is found by a query."""
+    configuration: Any
+    meta: Mapping[str, Any] | None
 
-        metric_dependencies = ("unexpected_rows_query.row_count",)
+    def get_validation_dependencies(
+        self, execution_engine: Any = None, runtime_configuration: Any = None
+    ) -> Any:
+        """Return the one metric that is needed, and the form of the result."""
+        from great_expectations.expectations.expectation import Expectation
+        from great_expectations.expectations.registry import get_metric_kwargs
+        from great_expectations.validator.metric_configuration import MetricConfiguration
 
-        def _validate(self, metrics: Any, *_: Any, **__: Any) -> Any:
-            rows = metrics["unexpected_rows_query.row_count"]
-            return {"success": not rows, "result": {"observed_value": rows}}
+        needed = Expectation.get_validation_dependencies(
+            cast("Any", self), execution_engine, runtime_configuration
+        )
+        asked = get_metric_kwargs(self._metric, self.configuration, runtime_configuration)
+        domain, table = asked["metric_domain_kwargs"], (self.meta or {}).get("batch")
+        domain = {**domain, "table": table} if table else domain
+        metric = MetricConfiguration(self._metric, domain, asked["metric_value_kwargs"])
+        needed.set_metric_configuration(self._metric, metric)
+        return needed
 
-    return CountedRows
+    def _validate(self, metrics: Mapping[str, int], *_: Any, **__: Any) -> dict[str, Any]:
+        broken = metrics[self._metric]
+        return {"success": not broken, "result": {"unexpected_count": broken}}
 
-
-def _repeated_sql(rule: Rule) -> str:
-    """Return the query for all rows that share their key with another.
-
-    As shipped, the table is joined to itself, which costs more than all other rules together.
-    A hash met twice is rare where keys are unique, so the keys themselves are compared only there.
-    """
-    keys = ", ".join(map(quoted, rule.unique_by))
-    given = " and ".join(f"{quoted(name)} is not null" for name in rule.unique_by)
-    given = given if rule.skips_nulls else "true"
-    rows = f"select {keys} from {{batch}} where {given}"
-    return (
-        f"with met as (select hash({keys}) as key from ({rows}) as r group by key"
-        f" having count(*) > 1), alike as (select {keys}, count(*) as n from ({rows}) as r"
-        f" where hash({keys}) in (select key from met) group by all having n > 1)"
-        " select unnest(range(n)) as row_of_key from alike"
-    )
+    @property
+    def _metric(self) -> str:
+        by_column = getattr(self, "map_metric", None)
+        return f"{by_column}.unexpected_count" if by_column else "unexpected_rows_query.row_count"
 
 
 @contextmanager
@@ -155,8 +169,7 @@ def _closing_every_connection() -> Iterator[None]:
 
 
 def _broken_rows(result: Any) -> int:
-    found = result.result or {}
-    count = found.get("unexpected_count", found.get("observed_value"))
+    count = (result.result or {}).get("unexpected_count")
     if count is None:
         check = result.expectation_config.meta["check"]
         raise ExpectationFileError(
@@ -188,6 +201,7 @@ def _teach_duckdb() -> None:
         _Dialect.DUCKDB,
     )
     Dialect.get_pk_constraint = lambda *_, **__: {"constrained_columns": [], "name": None}
+    Dialect.get_columns = _columns
     shipped = regex.get_dialect_regex_expression
 
     def for_any_dialect(column: Any, pattern: str, dialect: Any, positive: bool = True) -> Any:
@@ -199,6 +213,17 @@ def _teach_duckdb() -> None:
 
     regex.get_dialect_regex_expression = for_any_dialect
     atexit.register(forget_duckdb)
+
+
+def _columns(_: Any, connection: Any, table_name: str, *__: Any, **___: Any) -> list[Any]:
+    """Return the names of a table's columns; as shipped PostgreSQL's catalog is asked, for long."""
+    from sqlalchemy.types import NullType
+
+    described = connection.exec_driver_sql(f"describe {quoted(table_name)}").fetchall()
+    return [
+        {"name": name, "type": NullType(), "nullable": True, "default": None}
+        for name, *_ in described
+    ]
 
 
 def forget_duckdb() -> None:

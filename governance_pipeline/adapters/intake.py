@@ -161,17 +161,25 @@ def judged(batch: Batch, config: dict[str, str]) -> Iterator[duckdb.DuckDBPyConn
     """Stage and judge what is planned, and give the database of it; nothing is committed yet."""
     with _opened(batch, config) as connection:
         batch.note_problems(stage(connection, batch))
-    validated: dict[str, int] = {}
-    if batch.has_rows:
-        validated = expectations.evaluate(batch.database, "staged", batch.suite, config)
-    with _opened(batch, config) as connection:
         if batch.has_rows:
-            batch.verdicts = verdicts.judge(connection, batch.feed, batch.suite, validated)
+            batch.verdicts = verdicts.judge(connection, batch.feed, batch.suite)
         note_refusals(connection, batch)
         set_rules.observe(connection, batch)
-    set_rules.judge(batch, config)
+    validated = _validated(batch, config)
     with _opened(batch, config) as connection:
+        if batch.has_rows:
+            verdicts.confirm(connection, batch.suite, batch.verdicts, validated)
+        set_rules.judge(batch, validated)
         yield connection
+
+
+def _validated(batch: Batch, config: dict[str, str]) -> dict[str, int]:
+    """Return how often each rule is broken, on rows and on whole deliveries, by one validation."""
+    suite = batch.suite.limited(to_rows=batch.has_rows, to_deliveries=bool(batch.statistics))
+    if not (suite.rules or suite.set_rules):
+        return {}
+    table = "staged" if batch.has_rows else "facts"
+    return expectations.evaluate(batch.database, table, suite, config)
 
 
 @contextmanager

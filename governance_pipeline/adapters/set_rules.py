@@ -1,10 +1,10 @@
-"""Rules on whole deliveries: judged by the validation over `facts`, each delivery by itself."""
+"""Rules on whole deliveries: judged by the validation beside the rows, each delivery by itself."""
 
 from collections.abc import Mapping
 
 import duckdb
 
-from governance_pipeline.adapters import expectations, facts
+from governance_pipeline.adapters import facts
 from governance_pipeline.adapters.batch import Batch
 from governance_pipeline.adapters.manifests import Finding, RuleResult
 from governance_pipeline.adapters.suites import Rule
@@ -40,15 +40,18 @@ def observe(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
             )
 
 
-def judge(batch: Batch, config: Mapping[str, str]) -> None:
+def judge(batch: Batch, validated: Mapping[str, int]) -> None:
     """Confirm by the validation what was found, and refuse what breaks a critical rule.
 
+    Args:
+        batch: What was observed of.
+        validated: How many facts break each rule, by the validation.
+
     Raises:
-        ExpectationFileError: If a rule cannot be evaluated, or means two things.
+        ExpectationFileError: If a rule means other facts here than in the validation.
     """
     if not batch.statistics:
         return
-    validated = expectations.evaluate(batch.database, "facts", batch.suite.on_deliveries, config)
     every = [finding for findings in batch.findings.values() for finding in findings]
     for rule in batch.suite.set_rules:
         ours, theirs = sum(f.rule == rule.name for f in every), validated[rule.name]

@@ -19,7 +19,7 @@ from governance_pipeline.adapters.reading import (
     trusting_json_sql,
 )
 from governance_pipeline.adapters.sql import literal, quoted
-from governance_pipeline.adapters.suites import Suite
+from governance_pipeline.adapters.suites import UNCAST, Suite
 from governance_pipeline.errors import SourceError
 from governance_pipeline.feeds import Feed
 
@@ -73,7 +73,7 @@ def castable(feed: Feed) -> list[str]:
 
 def uncast_name(column: str) -> str:
     """Return the staged column that keeps the text of values not of their column's type."""
-    return f"{column}__uncast"
+    return f"{column}{UNCAST}"
 
 
 def shaped_sql(

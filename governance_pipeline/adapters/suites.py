@@ -18,6 +18,7 @@ import yaml
 from governance_pipeline.adapters.sql import literal, quoted
 from governance_pipeline.errors import ExpectationFileError
 
+UNCAST = "__uncast"  # names the column of the texts that are not of a column's type
 MOST_RULES = 63  # the broken rules of a row are the bits of one integer
 ROWS_QUERY = re.compile(r"^\s*select \* from \{batch\} where\s+(?P<broken>.+)$", re.DOTALL)
 
@@ -85,10 +86,15 @@ class Suite:
         """The bits of the rules that keep a row out."""
         return sum(bit for bit, rule in self.row_rules if rule.severity == "critical")
 
-    @property
-    def on_deliveries(self) -> "Suite":
-        """The suite of the table `facts`."""
-        return replace(self, rules=self.set_rules, expectations=self.set_expectations)
+    def limited(self, *, to_rows: bool, to_deliveries: bool) -> "Suite":
+        """Return the rules on rows, on whole deliveries, or both."""
+        return replace(
+            self,
+            rules=self.rules if to_rows else (),
+            expectations=self.expectations if to_rows else (),
+            set_rules=self.set_rules if to_deliveries else (),
+            set_expectations=self.set_expectations if to_deliveries else (),
+        )
 
     def is_too_bad(self, bad_rows: int, rows: int) -> bool:
         """Return whether so many rows break critical rules that a delivery is refused whole."""
@@ -147,7 +153,7 @@ def _values_of(
     """Return the values that a column may have, of which every delivery has a share."""
     for expectation in expectations:
         kind, kwargs = expectation["type"], expectation.get("kwargs") or {}
-        if kwargs.get("column") == f"{column}__uncast":
+        if kwargs.get("column") == f"{column}{UNCAST}":
             return ("true",)  # of a yes or no one share says both
         if kind == "expect_column_values_to_be_in_set" and kwargs["column"] == column:
             return tuple(map(str, kwargs["value_set"]))

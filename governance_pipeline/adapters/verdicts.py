@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 import duckdb
 
+from governance_pipeline.adapters import repeated
 from governance_pipeline.adapters.lake import ROWS_PER_FILE
 from governance_pipeline.adapters.sql import literal, quoted
-from governance_pipeline.adapters.suites import Rule, Suite
+from governance_pipeline.adapters.suites import UNCAST, Rule, Suite
 from governance_pipeline.errors import ExpectationFileError
 from governance_pipeline.feeds import Feed
 
@@ -25,35 +26,62 @@ class Verdict:
     failed: dict[str, int] = field(default_factory=dict)
 
 
-def judge(
-    connection: duckdb.DuckDBPyConnection, feed: Feed, suite: Suite, validated: Mapping[str, int]
-) -> dict[Key, Verdict]:
+def judge(connection: duckdb.DuckDBPyConnection, feed: Feed, suite: Suite) -> dict[Key, Verdict]:
     """Write the table `turned_away` (id, rule), and return the verdict on each delivery.
 
-    A rule that the validation of the whole range saw unbroken is unbroken in each delivery, so
-    only the others are looked for.
+    What rows break that are not turned away is counted by `confirm`, of the rules that the
+    validation saw broken.
 
     Args:
         connection: To the database of the view `staged`.
         feed: Whose rows they are.
         suite: What they must satisfy.
+    """
+    connection.execute(
+        "create table turned_away (id bigint, rule varchar, value varchar, is_harmless boolean)"
+    )
+    verdicts = _count_rows(connection, suite)
+    _turn_away(connection, [r for _, r in suite.row_rules if r.severity == "critical"])
+    repeated.note(connection, suite)
+    for rule in suite.unique_rules:
+        _turn_repeated_away(connection, feed, rule, verdicts)
+    _count_bad_rows(connection, verdicts)
+    return verdicts
+
+
+def confirm(
+    connection: duckdb.DuckDBPyConnection,
+    suite: Suite,
+    verdicts: Mapping[Key, Verdict],
+    validated: Mapping[str, int],
+) -> None:
+    """Note in each verdict how many rows break the rules that the validation saw broken.
+
+    Args:
+        connection: To the database that `judge` wrote to.
+        suite: What the rows must satisfy.
+        verdicts: Of `judge`.
         validated: How many rows of the range break each rule, by the validation.
 
     Raises:
         ExpectationFileError: If a rule means other rows here than in the validation.
     """
-    connection.execute(
-        "create table turned_away (id bigint, rule varchar, value varchar, is_harmless boolean)"
+    counted: dict[str, int] = dict(
+        connection.execute("select rule, sum(n)::bigint from repeated group by rule").fetchall()
     )
-    broken = [rule for _, rule in suite.row_rules if validated[rule.name]]
-    verdicts, counted = _count_row_rules(connection, broken)
-    _turn_away(connection, [rule for rule in broken if rule.severity == "critical"])
-    for rule in suite.unique_rules:
-        if validated[rule.name]:
-            counted[rule.name] = _find_repeated(connection, feed, suite, rule, verdicts)
-    _compare(suite, counted, validated)
-    _count_bad_rows(connection, verdicts)
-    return verdicts
+    away = {n for (n,) in connection.execute("select distinct rule from turned_away").fetchall()}
+    broken = [r for _, r in suite.row_rules if validated[r.name] or r.name in away]
+    if broken:
+        for key, failed in _count_broken(connection, broken).items():
+            verdicts[key].failed |= failed
+    counted |= {r.name: sum(v.failed[r.name] for v in verdicts.values()) for r in broken}
+    for rule in suite.rules:
+        ours, theirs = counted.get(rule.name, 0), validated[rule.name]
+        if ours != theirs:
+            raise ExpectationFileError(
+                f"{suite.name}.yaml: {rule.name} fails for {theirs} rows in the validation"
+                f" and for {ours} in the quarantine; write it so that both mean the same"
+            )
 
 
 def _turn_away(connection: duckdb.DuckDBPyConnection, broken: Sequence[Rule]) -> None:
@@ -71,17 +99,6 @@ def _turn_away(connection: duckdb.DuckDBPyConnection, broken: Sequence[Rule]) ->
         f"insert into turned_away select id, case {rules} end, case {values} end, false"
         f" from staged where {' or '.join(f'({rule.broken})' for rule in broken)}"
     )
-
-
-def _compare(suite: Suite, counted: Mapping[str, int], validated: Mapping[str, int]) -> None:
-    """See to it that the validation and the quarantine mean the same by every rule."""
-    for rule in suite.rules:
-        ours, theirs = counted.get(rule.name, 0), validated[rule.name]
-        if ours != theirs:
-            raise ExpectationFileError(
-                f"{suite.name}.yaml: {rule.name} fails for {theirs} rows in the validation"
-                f" and for {ours} in the quarantine; write it so that both mean the same"
-            )
 
 
 def refuse(connection: duckdb.DuckDBPyConnection, refused: set[Key]) -> None:
@@ -134,71 +151,50 @@ def quarantine_sql(feed: Feed, lines: str = "(select null as id, null as line)")
     """
 
 
-def _count_row_rules(
-    connection: duckdb.DuckDBPyConnection, broken: Sequence[Rule]
-) -> tuple[dict[Key, Verdict], dict[str, int]]:
-    """Return the rows of each delivery and how many break each of some rules, and their totals."""
-    counts = "".join(f", count(*) filter ({rule.broken})" for rule in broken)
+def _count_rows(connection: duckdb.DuckDBPyConnection, suite: Suite) -> dict[Key, Verdict]:
+    """Return the rows of each delivery, and how many have a value that is not of its type."""
+    uncast = [rule for rule in suite.rules if (rule.column or "").endswith(UNCAST)]
+    counts = "".join(f", count({quoted(str(rule.column))})" for rule in uncast)
     found = connection.execute(
         f"select delivery_channel, delivery_date, count(*){counts} from staged group by all"
     ).fetchall()
-    names = [rule.name for rule in broken]
-    verdicts = {
+    names = [rule.name for rule in uncast]
+    return {
         (channel, day): Verdict(rows, 0, dict(zip(names, failed, strict=True)))
         for channel, day, rows, *failed in found
     }
-    totals = {name: sum(v.failed[name] for v in verdicts.values()) for name in names}
-    return verdicts, totals
 
 
-def _find_repeated(
-    connection: duckdb.DuckDBPyConnection,
-    feed: Feed,
-    suite: Suite,
-    rule: Rule,
-    verdicts: dict[Key, Verdict],
-) -> int:
-    """Turn away rows whose key another row of the delivery has; keep the first that is good.
+def _count_broken(
+    connection: duckdb.DuckDBPyConnection, broken: Sequence[Rule]
+) -> dict[Key, dict[str, int]]:
+    """Return how many rows of each delivery break each of some rules."""
+    counts = "".join(f", count(*) filter ({rule.broken})" for rule in broken)
+    found = connection.execute(
+        f"select delivery_channel, delivery_date{counts} from staged group by all"
+    ).fetchall()
+    names = [rule.name for rule in broken]
+    return {(channel, day): dict(zip(names, n, strict=True)) for channel, day, *n in found}
 
-    A row that repeats another in every column is harmless: it does not speak against a delivery.
-    """
-    keys = ", ".join(quoted(name) for name in rule.unique_by)
-    given = " and ".join(f"{quoted(name)} is not null" for name in rule.unique_by)
-    condition = f"where {given}" if rule.skips_nulls else ""
-    connection.execute(
-        f"create or replace temp table repeated as select {keys}, count(*) as n from staged"
-        f" {condition} group by all having count(*) > 1"
-    )
-    (total,) = connection.execute(
-        "select coalesce(sum(n), 0)::bigint from repeated"
-    ).fetchone() or (0,)
-    if not total:
-        return 0
-    same = " and ".join(
-        f"s.{quoted(name)} is not distinct from r.{quoted(name)}" for name in rule.unique_by
-    )
-    row = ", ".join(f"s.{quoted(name)}" for name in feed.columns)
-    order = "order by s.id in (select id from turned_away), s.id"
-    names = ", ".join(f"s.{quoted(name)}" for name in rule.unique_by)
-    connection.execute(
-        "create or replace temp table others as select id, delivery_channel, delivery_date, value,"
-        " whole = first_whole as is_harmless from (select s.id, s.delivery_channel,"
-        f" s.delivery_date, s.{quoted(rule.unique_by[-1])}::varchar as value,"
-        f" hash({row}) as whole, first_value(hash({row})) over keys as first_whole,"
-        f" row_number() over keys as place from staged s join repeated r on {same}"
-        f" window keys as (partition by {names} {order})) where place > 1"
-    )
+
+def _turn_repeated_away(
+    connection: duckdb.DuckDBPyConnection, feed: Feed, rule: Rule, verdicts: dict[Key, Verdict]
+) -> None:
+    """Turn away rows whose key another row of the delivery has; keep the first that is good."""
+    is_met = "select 1 from repeated where rule = $rule limit 1"
+    if not connection.execute(is_met, {"rule": rule.name}).fetchone():
+        return
+    connection.execute(f"create or replace temp table later as {repeated.later_sql(rule, feed)}")
     if rule.severity == "critical":
         connection.execute(
-            "insert into turned_away select id, $rule, value, is_harmless from others"
+            "insert into turned_away select id, $rule, value, is_harmless from later"
             " anti join turned_away using (id)",
             {"rule": rule.name},
         )
     for channel, day, failed in connection.execute(
-        "select delivery_channel, delivery_date, count(*) from others group by all"
+        "select delivery_channel, delivery_date, count(*) from later group by all"
     ).fetchall():
         verdicts[channel, day].failed[rule.name] = failed
-    return int(total)
 
 
 def _count_bad_rows(connection: duckdb.DuckDBPyConnection, verdicts: dict[Key, Verdict]) -> None:

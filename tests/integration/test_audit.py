@@ -11,10 +11,11 @@ import duckdb
 import pandas as pd
 import pytest
 
-from governance_pipeline.adapters import dbt_run, refresh
+from governance_pipeline.adapters import refresh
 from governance_pipeline.adapters.answers import import_answers
 from governance_pipeline.adapters.auditing import plan_audits
 from governance_pipeline.adapters.dated_plans import dated_plans
+from governance_pipeline.adapters.engines.duckdb import DuckDB
 from governance_pipeline.adapters.home import make_home
 from governance_pipeline.adapters.intake import intake_range
 from governance_pipeline.adapters.interventions import read_interventions
@@ -58,8 +59,7 @@ def run_day(paths: Paths, day: dt.date) -> None:
             feed, ["shoptab"], [day], paths=paths, sources=[], run_id="r", progress=lambda _: None
         )
     plan = refresh.plan_refresh(paths)
-    refresh.prepare(paths, plan, "1GB")
-    dbt_run.build(paths, "1GB", 2, is_full=plan.is_full)
+    DuckDB("1GB", 2).build(paths, plan)
     refresh.remember(paths, plan)
     judge_warehouse(paths)
 

@@ -12,8 +12,9 @@ import duckdb
 import pytest
 import yaml
 
-from governance_pipeline.adapters import dbt_run, refresh, reinstating
+from governance_pipeline.adapters import refresh, reinstating
 from governance_pipeline.adapters.backtests import Proposal, run_backtest
+from governance_pipeline.adapters.engines.duckdb import DuckDB
 from governance_pipeline.adapters.home import make_home
 from governance_pipeline.adapters.registry_store import apply_registry
 from governance_pipeline.errors import InputError
@@ -124,8 +125,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Paths:
 
 def build(paths: Paths) -> None:
     plan = refresh.plan_refresh(paths)
-    refresh.prepare(paths, plan, "1GB")
-    dbt_run.build(paths, "1GB", 2, is_full=plan.is_full)
+    DuckDB("1GB", 2).build(paths, plan)
     refresh.remember(paths, plan)
 
 

@@ -3,9 +3,11 @@
 import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from governance_pipeline.adapters import expectations
 from governance_pipeline.adapters.manifests import Manifest
 from governance_pipeline.paths import Paths
 from tests.integration.deliveries import (
@@ -127,16 +129,22 @@ def test_nothing_is_said_of_shares_before_a_week_was_seen(tmp_path: Path) -> Non
     assert (manifest.state, manifest.findings) == ("accepted", [])
 
 
-def test_a_backfill_refuses_and_shows_the_same_as_its_days_one_by_one(tmp_path: Path) -> None:
+def test_a_backfill_is_validated_once_and_says_the_same_as_its_days_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    validated = Mock(wraps=expectations.evaluate)
+    monkeypatch.setattr(expectations, "evaluate", validated)
     sizes = [*range(200, 208), 20, 2050, 90, 207]
     days = [DAY + dt.timedelta(days=n) for n in range(len(sizes))]
     said = []
     for name, runs in (("range", [days]), ("daily", [[day] for day in days])):
+        validated.reset_mock()
         paths = make_home(tmp_path / name)
         for day, size in zip(days, sizes, strict=True):
             deliver(paths, "a.csv", as_csv(rows_of(day, size)), day)
         made = [m for run in runs for m in take_in(paths, run)]
         said.append([(m.delivery_date, m.state, m.refusal, m.rules, m.findings) for m in made])
+        assert validated.call_count == len(runs)
     assert said[0] == said[1]
     assert [state for _, state, *_ in said[0]].count("refused") == 2
 
@@ -194,6 +202,8 @@ def test_a_decision_from_the_future_is_quarantined_and_one_of_long_ago_is_shown(
     ]
     manifest = taken(make_home(tmp_path), rows, DAY)
     assert (manifest.rows_accepted, manifest.rows_quarantined) == (11, 1)
+    assert manifest.statistics is not None
+    assert manifest.statistics.rows == 11  # shares are of the good rows alone
     assert broken(manifest) == {
         "decided_at_is_not_after_delivery": "1 of 12 rows",
         "decided_at_is_recent": "1 of 12 rows",

@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
-from governance_pipeline.adapters import dbt_run, refresh
+from governance_pipeline.adapters import refresh
+from governance_pipeline.adapters.engines.duckdb import DuckDB
 from governance_pipeline.adapters.home import make_home
 from governance_pipeline.adapters.intake import intake_range
 from governance_pipeline.adapters.registry_store import apply_registry
@@ -286,6 +287,5 @@ def take_in(paths: Paths, days: list[dt.date]) -> None:
         intake_range(feed, CHANNELS, days, paths=paths, sources=[], run_id="r")
     plan = refresh.plan_refresh(paths)
     if not plan.is_empty:
-        refresh.prepare(paths, plan, "1GB")
-        dbt_run.build(paths, "1GB", 2, is_full=plan.is_full)
+        DuckDB("1GB", 2).build(paths, plan)
         refresh.remember(paths, plan)

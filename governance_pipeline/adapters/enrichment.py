@@ -11,18 +11,15 @@ from governance_pipeline.adapters.batch import Batch, Partition
 from governance_pipeline.adapters.dated_plans import load_dated
 from governance_pipeline.adapters.draws import draw_sql, probability_sql
 from governance_pipeline.adapters.earlier_draws import Drawn
-from governance_pipeline.adapters.plans import load_plans
+from governance_pipeline.adapters.plans import DEFAULT_CUTS, load_plans
 from governance_pipeline.adapters.sql import literal, quoted
 from governance_pipeline.feeds import THIN, accepted_columns
-
-DEFAULT_CUTS = "[0.2, 0.4, 0.6, 0.8]"
-MOST_CUTS = 4
 
 _DRAW = draw_sql("getvariable('sampling_key')", "item_id", "policy", "decision_date")
 _PLANNED = probability_sql("p.rate", "b.reach", "p.reach_scale", "p.reach_share")
 _BIN = " + ".join(
-    f"coalesce((d.score >= coalesce(c.score_cuts, {DEFAULT_CUTS})[{n}])::smallint, 0)"
-    for n in range(1, MOST_CUTS + 1)
+    f"coalesce((d.score >= case when c.version is null then {cut} else c.cut_{n} end)::smallint, 0)"
+    for n, cut in enumerate(DEFAULT_CUTS, 1)
 )
 
 # Few units have several decisions, so rows are compared only where a hash of their unit is met
@@ -44,8 +41,12 @@ select k.id, row_number() over (
 from accepted k semi join (from hashed semi join repeated using (unit)) h on h.id = k.id
 """
 
-# One statement, because rows are read once.
-COUNTED = f"""
+_DRAWN_BEFORE = """
+    left join drawn_before w on w.part = b.part and w.decision_id = b.decision_id
+        and w.decision_date = b.decision_date"""
+
+# One statement, because rows are read once; where none was drawn before, their ids are not.
+_COUNTED = f"""
 with binned as (
     select d.*, d.decided_at::date as decision_date, p.policy,
         case when d.score is null then -1 else {_BIN} end::smallint as score_bin,
@@ -66,7 +67,7 @@ with binned as (
     select b.*,
         case when b.is_drawn_upstream then b.inclusion_probability
             when b.policy is null then null
-            else coalesce(w.audit_probability, {_PLANNED}, r.rate) end as audit_probability
+            else coalesce({{before}}{_PLANNED}, r.rate) end as audit_probability
     from united b
     left join plan_days n on n.decision_date = b.decision_date
     left join planned p on p.plan_hash = n.plan_hash and p.strategy_id = b.strategy_id
@@ -75,8 +76,7 @@ with binned as (
     left join rates r on r.plan_hash = b.plan_hash and r.strategy_id = b.strategy_id
         and r.version = b.strategy_version and r.is_fired = b.is_fired
         and r.score_bin = b.score_bin
-    left join drawn_before w on w.part = b.part and w.decision_id = b.decision_id
-        and w.decision_date = b.decision_date
+    {{joined}}
 )
 select *,
     case when is_fired then 'fired/' else 'unfired/' end || score_bin
@@ -130,7 +130,7 @@ def write(
         asked = [partitions[part] for part in parts]
         earlier_draws.load_earlier(connection, batch.paths.lake, asked, days, drawn)
         for table, query in (
-            ("counted_decisions", COUNTED), ("sampled_decisions", SAMPLED),
+            ("counted_decisions", _counted_sql(connection)), ("sampled_decisions", SAMPLED),
             ("actioned_decisions", ACTIONED),
         ):  # fmt: skip
             own = lake.write_partitions(
@@ -147,6 +147,12 @@ def write(
             for part in parts
         ]  # fmt: skip
     return written
+
+
+def _counted_sql(connection: duckdb.DuckDBPyConnection) -> str:
+    if connection.execute("select 1 from drawn_before limit 1").fetchone():
+        return _COUNTED.format(before="w.audit_probability, ", joined=_DRAWN_BEFORE)
+    return _COUNTED.format(before="", joined="")
 
 
 def _together(
@@ -196,7 +202,7 @@ def _prepare(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
 
 
 def _look_around(connection: duckdb.DuckDBPyConnection) -> None:
-    """Load what `COUNTED` joins: repeated units, and upstream's own draws."""
+    """Load what the counting joins: repeated units, and upstream's own draws."""
     connection.execute(TIED)
     connection.execute(
         "create or replace table drawn_upstream as select distinct part, strategy_id,"

@@ -14,6 +14,7 @@ import duckdb
 from governance_pipeline.adapters.registry_store import applied_folder
 from governance_pipeline.adapters.sql import literal
 
+DEFAULT_CUTS = (0.2, 0.4, 0.6, 0.8)
 # One row per strategy, version and rate; a version without rates has one row with none.
 PLAN = """
 select s.strategy_id, s.policy, v.version, v.score_cuts, r.is_fired, r.score_bin, r.rate
@@ -52,7 +53,10 @@ def plan_file(lake: Path, plan_hash: str) -> Path:
 
 
 def load_plans(connection: duckdb.DuckDBPyConnection, lake: Path, hashes: set[str]) -> None:
-    """Create the tables `policies`, `cuts` and `rates`, keyed by `plan_hash`."""
+    """Create the tables `policies`, `cuts` and `rates`, keyed by `plan_hash`.
+
+    A version with fewer cuts than the default has none in the last columns of `cuts`.
+    """
     files = [str(plan_file(lake, plan_hash)) for plan_hash in sorted(hashes)]
     connection.execute(
         "create table plans as select * exclude (path), parse_filename(path, true) as plan_hash"
@@ -62,10 +66,16 @@ def load_plans(connection: duckdb.DuckDBPyConnection, lake: Path, hashes: set[st
     connection.execute(
         "create table policies as select distinct plan_hash, strategy_id, policy from plans"
     )
+    # A column for each, because a list is copied for every row that is compared with it.
+    each = ", ".join(
+        f"case when listed is null then {cut} else listed[{n}] end as cut_{n}"
+        for n, cut in enumerate(DEFAULT_CUTS, 1)
+    )
     connection.execute(
-        "create table cuts as select plan_hash, strategy_id, version,"
-        " string_split(any_value(score_cuts), ',')::double[] as score_cuts"
-        " from plans where version is not null group by all"
+        f"create table cuts as select plan_hash, strategy_id, version, {each} from ("
+        "select plan_hash, strategy_id, version,"
+        " string_split(any_value(score_cuts), ',')::double[] as listed"
+        " from plans where version is not null group by all)"
     )
     connection.execute(
         "create table rates as select plan_hash, strategy_id, version, is_fired, score_bin, rate"

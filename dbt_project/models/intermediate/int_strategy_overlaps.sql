@@ -49,21 +49,43 @@ standing as (
 
 ),
 
-acts as (
+shared as (
 
+    -- Nearly every item is acted on by one strategy a day: only the others are looked at further.
     select
         channel,
         decision_date,
-        item_id,
-        strategy_id,
-        min(action) as action,
-        max(case when action = 'boost' then 1 else 0 end) as boosts,
-        max(case when action in ('demote', 'limit', 'filter', 'block') then 1 else 0 end)
-            as restricts
+        item_id
 
     from standing
 
-    group by channel, decision_date, item_id, strategy_id
+    group by channel, decision_date, item_id
+
+    having min(strategy_id) < max(strategy_id)
+
+),
+
+acts as (
+
+    select
+        standing.channel,
+        standing.decision_date,
+        standing.item_id,
+        standing.strategy_id,
+        min(standing.action) as action,
+        max(case when standing.action = 'boost' then 1 else 0 end) as boosts,
+        max(case when standing.action in ('demote', 'limit', 'filter', 'block') then 1 else 0 end)
+            as restricts
+
+    from standing
+    inner join shared
+        on
+            standing.channel = shared.channel
+            and standing.decision_date = shared.decision_date
+            and standing.item_id = shared.item_id
+
+    group by
+        standing.channel, standing.decision_date, standing.item_id, standing.strategy_id
 
 ),
 

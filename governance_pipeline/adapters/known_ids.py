@@ -94,7 +94,7 @@ def known(
     file = lake / "known_ids" / table / channel / f"{span}-{token}.npy"
     try:
         hashes: Hashes = np.load(file, mmap_mode="r")
-    except (OSError, ValueError):  # not there, or cut off
+    except (OSError, ValueError, EOFError):  # not there, or cut off
         hashes = _read(connection, lake, table, channel, days)
         _write(file, hashes)
     return hashes

@@ -215,10 +215,7 @@ def stamps(lake: Path, feed: str | None = None) -> dict[Key, Stamp]:
 
 def keys(lake: Path, feed: str) -> list[tuple[str, str, dt.date]]:
     """Return feed, channel and delivery date of a feed's manifests, without reading them."""
-    return [
-        (feed, path.parent.name, dt.date.fromisoformat(path.stem))
-        for path in sorted((lake / "manifests" / feed).glob("*/[0-9]*.json"))
-    ]
+    return [(feed, channel, dt.date.fromisoformat(date)) for _, channel, date in stamps(lake, feed)]
 
 
 def _folders(parents: Iterable[str]) -> list[str]:

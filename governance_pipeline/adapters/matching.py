@@ -11,20 +11,22 @@ import duckdb
 
 from governance_pipeline.adapters import known_ids, manifests
 from governance_pipeline.adapters.batch import Batch
-from governance_pipeline.adapters.known_ids import Months
+from governance_pipeline.adapters.known_ids import Spans, span_of
 from governance_pipeline.adapters.sql import literal, quoted
 from governance_pipeline.feeds import ABOUT_DECISIONS, CLOCKS_DIFFER, Feed
 
+RECENTLY = dt.timedelta(days=28)
+"""How far back decisions are read at least: nearly all labels and appeals come within it."""
 # An id that was used again is two decisions, and what is said of it is said of both. One that was
 # made later is not meant: how far clocks may differ is said in the marts too.
 BY_DECISION = f"""
-    insert into hits select k.id, d.decision_date from thin d join spoken k
+    insert into hits select k.id, d.decision_date from thin d join asked k
         on d.decision_id = k.decision_id and d.channel = k.delivery_channel
         and d.decision_date <= k.day + {CLOCKS_DIFFER.days}
 """
 # A review of an item speaks of every decision on it until then, however long ago.
 BY_ITEM = """
-    insert into hits select k.id, d.decision_date from thin d join spoken k
+    insert into hits select k.id, d.decision_date from thin d join asked k
         on k.decision_id is null and d.item_id = k.item_id and d.policy = k.policy
         and d.channel = k.delivery_channel and d.decision_date <= k.day
 """
@@ -58,51 +60,47 @@ def touched_days(
 
 
 def find_decisions(connection: duckdb.DuckDBPyConnection, feed: Feed, lake: Path) -> None:
-    """Note in the table `hits` which decision days each row of `spoken` speaks of.
+    """Note in the table `hits` which decision days each row of `spoken` speaks of, once for each.
 
-    The deliveries of the last two months are read, in which nearly all decisions are found; of
-    those before only the months that know one of the ids, so that the cost of a day does not grow
-    with the history.
+    The deliveries of the last weeks are read, in which nearly all decisions are found; of those
+    before only the spans that know one of the ids, so that the cost of a day does not grow with
+    the history.
     """
-    connection.execute("create temp table hits (id bigint, decision_date date)")
+    connection.execute("create table if not exists hits (id bigint, decision_date date)")
+    connection.execute("create table if not exists searched (id bigint)")
+    connection.execute(
+        "create or replace temp table asked as from spoken anti join searched using (id)"
+    )
     first, last = connection.execute(
         "select min(delivery_date), max(delivery_date) from wanted"
     ).fetchone() or (None, None)
-    if first is None or not connection.execute("select 1 from spoken limit 1").fetchone():
+    if first is None or not connection.execute("select 1 from asked limit 1").fetchone():
         return
     table = "sampled_decisions" if feed.name == "audit_labels" else "actioned_decisions"
-    months = known_ids.by_month(lake)
-    near = {key: days for key, days in months.items() if key[1] >= _recent(first)}
-    far = {key: days for key, days in months.items() if key not in near}
-    met = known_ids.months_that_know(connection, lake, table, far)
+    spans = known_ids.by_span(lake)
+    near = {key: days for key, days in spans.items() if key[1] >= span_of(first - RECENTLY)}
+    far = {key: days for key, days in spans.items() if key not in near}
+    met = known_ids.spans_that_know(connection, lake, table, far)
     _look_among(connection, feed, lake, table, near | met)
+    connection.execute("insert into searched select distinct id from asked")
     # Known now, while it is cheap, rather than by the first label that comes after a backfill.
-    for (channel, month), days in near.items():
-        if month < _recent(last):
-            known_ids.known(connection, lake, table, channel, month, days)
-
-
-def _recent(day: dt.date) -> dt.date:
-    """Return the first day of the month before a day's.
-
-    >>> _recent(dt.date(2026, 3, 31))
-    datetime.date(2026, 2, 1)
-    """
-    return (day.replace(day=1) - dt.timedelta(days=1)).replace(day=1)
+    for (channel, span), days in near.items():
+        if span < span_of(last - RECENTLY):
+            known_ids.known(connection, lake, table, channel, span, days)
 
 
 def _look_among(
-    connection: duckdb.DuckDBPyConnection, feed: Feed, lake: Path, table: str, months: Months
+    connection: duckdb.DuckDBPyConnection, feed: Feed, lake: Path, table: str, spans: Spans
 ) -> None:
     channels = {
         channel
         for (channel,) in connection.execute(
-            "select distinct delivery_channel from spoken"
+            "select distinct delivery_channel from asked"
         ).fetchall()
     }
     found = [
         manifests.glance(lake, "decisions", channel, day)
-        for (channel, _), days in sorted(months.items())
+        for (channel, _), days in sorted(spans.items())
         if channel in channels
         for day in days
     ]

@@ -24,7 +24,7 @@ demo: $(STAMP)   ## simulate a market and govern it
 	@$(BIN)/governance demo
 
 test: $(STAMP)   ## the whole suite
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not spark"
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not spark"
 
 $(SPARK_STAMP): requirements-spark.lock $(STAMP)
 	@echo "installing pyspark and dbt-spark into $(VENV) (once)"

@@ -140,8 +140,6 @@ class Delivered(Protocol):
     @property
     def files(self) -> dict[str, list[str]]: ...  # noqa: D102
     @property
-    def pending_rows(self) -> int: ...  # noqa: D102
-    @property
     def token(self) -> str: ...  # noqa: D102
     @property
     def told(self) -> str: ...  # noqa: D102
@@ -156,7 +154,6 @@ class Entry:
     delivery_date: dt.date
     decision_days: list[dt.date]
     files: dict[str, list[str]]
-    pending_rows: int
     token: str
     told: str
 

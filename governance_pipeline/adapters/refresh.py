@@ -131,7 +131,6 @@ def _written(
         said = {
             "days": [day.isoformat() for day in m.decision_days],
             "files": m.files,
-            "pending": m.pending_rows,
             "told": m.told,
         }
         rows.append((*key, m.token, *seen[key], json.dumps(said)))
@@ -154,8 +153,6 @@ def _note(paths: Paths) -> tuple[dict[Key, str], dict[Key, tuple[Stamp, Entry]]]
             said = json.loads(text)
             days = [dt.date.fromisoformat(d) for d in said["days"]]
             date = dt.date.fromisoformat(day)
-            entry = Entry(
-                feed, channel, date, days, said["files"], said["pending"], token, said["told"]
-            )
+            entry = Entry(feed, channel, date, days, said["files"], token, said["told"])
             entries[key] = (written_ns, size), entry
     return tokens, entries

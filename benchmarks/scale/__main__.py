@@ -258,19 +258,23 @@ def measure_nothing(bench: Bench) -> None:
 
 
 def measure_histories(bench: Bench) -> None:
-    """Measure one more day after a short and after a long history of equal days."""
+    """Measure one more day after a short and after a long history of equal days.
+
+    Both end on the same date: units by segment are counted by month, of which a day late in one
+    has more.
+    """
     size = bench.size
     homes = {}
     for days in (size.short, size.long):
         root = bench.folder / f"history-{days}"
         shutil.rmtree(root, ignore_errors=True)
         bench.say(f"a history of {days} days of {size.day_rows:,} decisions")
-        every = days + bench.pairs
-        bulk = Bulk(size.day_rows * every, START, every, 50)
+        every = dates(size.long - days, size.long + bench.pairs)
+        bulk = Bulk(size.day_rows * len(every), every[0], len(every), 50)
         bench.theirs.run(work.make_market, root, bulk)
-        bench.ours.run(work.take_in, root, dates(0, days))
+        bench.ours.run(work.take_in, root, every[:days])
         bench.ours.run(work.build, root)
-        homes[days] = (root, iter(dates(days, every)))
+        homes[days] = (root, iter(every[days:]))
 
     def another(days: int) -> Cost:
         root, coming = homes[days]

@@ -1,11 +1,14 @@
 """The five feeds: their columns, types and keys, said once for reading, rules and empty files."""
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 CHANNELS = ("shoptab", "campaigns", "shopads", "affiliate", "video", "lives")
 ABOUT_DECISIONS = ("audit_labels", "appeals")
 """The feeds whose rows speak of decisions, and wait for them."""
+CLOCKS_DIFFER = dt.timedelta(days=1)
+"""By how much a time that somebody gave without its zone, or by a wrong clock, may be off."""
 
 
 @dataclass(frozen=True)

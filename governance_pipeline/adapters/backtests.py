@@ -35,6 +35,7 @@ with units as (
         d.verdict, u.inclusion_probability as probability, u.reach, u.gmv
     from int_sampled_units u
     left join int_audit_draws d on d.channel = u.channel and d.decision_id = u.decision_id
+        and d.decision_date = u.decision_date
     where u.strategy_id = $strategy and u.environment = $environment and u.version = $now
         and coalesce(u.channel = $channel, true)
 ), {WINDOW}
@@ -46,6 +47,7 @@ with drawn as (
     select u.*, d.verdict
     from int_sampled_units u
     left join int_audit_draws d on d.channel = u.channel and d.decision_id = u.decision_id
+        and d.decision_date = u.decision_date
     where u.strategy_id = $strategy and coalesce(u.channel = $channel, true)
 ), units as (
     select now.decision_id, now.decision_date, now.version, true as is_scored,

@@ -28,7 +28,9 @@ with repeated as (
     join accepted a on a.part = p.part and a.decision_id = d.decision_id
 ), found as (
     select r.part, r.decision_id, c.decision_date, c.audit_probability,
-        row_number() over (partition by r.part, r.decision_id order by r.delivery) as recency
+        row_number() over (
+            partition by r.part, r.decision_id, c.decision_date order by r.delivery
+        ) as recency
     from read_parquet($counted) c
     join earlier_counted n on n.number = c.file_index
     join repeated r on r.delivery = n.delivery and r.accepted_file = c.accepted_file

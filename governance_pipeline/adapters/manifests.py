@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from governance_pipeline.adapters.lake import make_durable
 from governance_pipeline.adapters.ledger import LedgerEntry, SourceFile
-from governance_pipeline.feeds import THIN
+from governance_pipeline.feeds import CLOCKS_DIFFER, THIN
 
 State = Literal["accepted", "empty", "refused"]
 Severity = Literal["critical", "warning", "finding"]
@@ -198,10 +198,11 @@ def glance(lake: Path, feed: str, channel: str, day: dt.date) -> Glance | None:
     return None if said is None else Glance.model_validate_json(said)
 
 
-def stamps(lake: Path) -> dict[Key, Stamp]:
-    """Return every manifest that is there with its stamp, ordered by feed, channel and date."""
+def stamps(lake: Path, feed: str | None = None) -> dict[Key, Stamp]:
+    """Return every manifest, or every one of a feed, with its stamp, by feed, channel and date."""
     found = []
-    for path in _folders(_folders([str(lake / "manifests")])):
+    root = lake / "manifests"
+    for path in _folders([str(root / feed)] if feed else _folders([str(root)])):
         feed, channel = Path(path).parts[-2:]
         with os.scandir(path) as files:
             for file in files:
@@ -214,10 +215,7 @@ def stamps(lake: Path) -> dict[Key, Stamp]:
 
 def keys(lake: Path, feed: str) -> list[tuple[str, str, dt.date]]:
     """Return feed, channel and delivery date of a feed's manifests, without reading them."""
-    return [
-        (feed, path.parent.name, dt.date.fromisoformat(path.stem))
-        for path in sorted((lake / "manifests" / feed).glob("*/[0-9]*.json"))
-    ]
+    return [(feed, channel, dt.date.fromisoformat(date)) for _, channel, date in stamps(lake, feed)]
 
 
 def _folders(parents: Iterable[str]) -> list[str]:
@@ -277,19 +275,13 @@ def files_of(
 def speaking_of(found: Iterable[Delivered], days: set[dt.date]) -> list[Delivered]:
     """Return the deliveries of labels and appeals that may speak of decisions of these days.
 
-    A label comes on its decision's day or later, so those before the first day say nothing of
-    them, unless they touched one or hold rows whose decision had not come yet.
+    What is said is of a day on or before its delivery, and of decisions of then or before: what
+    came before the first day says nothing of them, by clocks and zones that may differ each time.
     """
     if not days:
         return []
-    first = min(days)
-    return [
-        manifest
-        for manifest in found
-        if manifest.delivery_date >= first
-        or manifest.pending_rows
-        or days.intersection(manifest.decision_days)
-    ]
+    first = min(days) - 2 * CLOCKS_DIFFER
+    return [manifest for manifest in found if manifest.delivery_date >= first]
 
 
 def contested(found: Sequence[Delivered], days: set[dt.date]) -> list[Delivered]:

@@ -45,7 +45,7 @@ from (
 def gather(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
     """Add to the table `facts` how many rows wait, for how many days, and which did nothing."""
     is_label = batch.feed.name == "audit_labels"
-    asked = "item_id, policy, labelled_at" if is_label else "decision_made_at"
+    asked = "item_id, policy" if is_label else "decision_made_at"
     connection.execute(SPOKEN.format(asked=asked, event_at=quoted(batch.feed.event_at)))
     find_decisions(connection, batch.feed, batch.paths.lake)
     connection.execute(UNMATCHED)

@@ -26,15 +26,18 @@ COLUMNS = (
 )  # fmt: skip
 WRONGED = """
 with appealed as (
-    select channel, decision_id, max(outcome) as appeal_outcome
-    from int_appeals_matched group by channel, decision_id
+    select channel, decision_id, decision_date, max(outcome) as appeal_outcome
+    from int_appeals_matched group by channel, decision_id, decision_date
 )
 select u.decision_id, u.channel, u.decision_date as decided_on, u.action, u.item_id, u.seller_id,
     v.verdict_source, a.appeal_outcome
 from int_sampled_units u
 join int_audit_draws d on d.channel = u.channel and d.decision_id = u.decision_id
+    and d.decision_date = u.decision_date
 join int_labels_adjudicated v on v.channel = u.channel and v.decision_id = u.decision_id
+    and v.decision_date = u.decision_date
 left join appealed a on a.channel = u.channel and a.decision_id = u.decision_id
+    and a.decision_date = u.decision_date
 where u.strategy_id = $strategy and u.environment = 'live' and u.is_fired
     and u.action not in ('none', 'boost') and d.verdict = 'should_not_fire'
 order by u.decision_date, u.channel, u.decision_id

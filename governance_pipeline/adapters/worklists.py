@@ -39,8 +39,10 @@ select
     bool_and(l.decision_id is not null) as is_answered
 from int_sampled_units u
 left join (
-    select distinct channel, decision_id from int_labels_matched where source = 'random_audit'
+    select distinct channel, decision_id, decision_date from int_labels_matched
+    where source = 'random_audit'
 ) l on l.channel = u.channel and l.decision_id = u.decision_id
+    and l.decision_date = u.decision_date
 group by u.channel, u.policy, u.decision_date, u.item_id
 """
 

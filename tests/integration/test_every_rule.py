@@ -44,6 +44,8 @@ GOOD: Mapping[str, Row] = {
 # What breaks a rule that is a query of its own, which no declaration can say.
 OWN: Mapping[str, Row] = {
     "decided_at_is_not_after_delivery": {"decided_at": f"{DAY + dt.timedelta(days=1)} 00:00:00"},
+    "labelled_at_is_not_after_delivery": {"labelled_at": f"{DAY + dt.timedelta(days=2)} 00:00"},
+    "submitted_at_is_not_after_delivery": {"submitted_at": f"{DAY + dt.timedelta(days=2)} 00:00"},
     "decided_at_is_recent": {"decided_at": f"{DAY - dt.timedelta(days=31)} 10:00:00"},
     "channel_is_the_deliverys": {"channel": "lives"},
     "shadow_decisions_do_not_act": {"environment": "shadow", "is_fired": True, "action": "block"},

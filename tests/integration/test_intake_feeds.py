@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from governance_pipeline.adapters import manifests, matching
+from governance_pipeline.adapters import manifests
 from governance_pipeline.paths import Paths
 from tests.integration.deliveries import (
     DAY,
@@ -45,7 +45,7 @@ def test_labels_touch_the_days_of_their_decisions_and_others_wait(paths: Paths) 
 
 
 def test_a_label_is_matched_however_old_its_decision_is(paths: Paths) -> None:
-    later = DAY + matching.RECENTLY + dt.timedelta(days=30)
+    later = DAY + dt.timedelta(days=75)
     deliver(paths, "a.csv", as_csv([decision(1), decision(2)]))
     anew = decision(3, decided_at=f"{later}T10:00:00Z", item_id="i2")
     used_again = decision(1, decided_at=f"{later}T10:00:00Z", item_id="i9")
@@ -69,7 +69,14 @@ def test_a_label_is_matched_however_old_its_decision_is(paths: Paths) -> None:
         assert made.decision_days == days
     deliver(paths, "a.csv", as_csv([anew, used_again]), later)
     take_in(paths, [later])
+    for file in paths.lake.glob("known_ids/*/*/*.npy"):
+        file.write_bytes(b"")  # what is known can be made again
     deliver(paths, "a.jsonl", as_jsonl([old]), given, "audit_labels")
+    assert only(take_in(paths, [given], "audit_labels")).decision_days == [DAY, later]
+    # What is known of a month is of its deliveries as they are now.
+    deliver(paths, "a.csv", as_csv([decision(2)]))
+    take_in(paths)
+    (paths.lake / "manifests" / "audit_labels" / "shopads" / f"{given}.json").unlink()
     assert only(take_in(paths, [given], "audit_labels")).decision_days == [later]
 
 

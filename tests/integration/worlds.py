@@ -1,6 +1,6 @@
 """Small worlds: what happened on one channel within a week, and the many ways to deliver it.
 
-A world is drawn by hypothesis. Many lie side by side in one home, each on a channel and in ten
+A world is drawn by hypothesis. Many lie side by side in one home, each on a channel and in twelve
 days of its own, because an intake and a build cost nearly the same for one world and for a hundred.
 """
 
@@ -24,7 +24,9 @@ from governance_pipeline.feeds import CHANNELS, FEEDS
 from governance_pipeline.paths import Paths
 
 START = dt.date(2026, 1, 1)
-BLOCK = 10  # days a world has to itself: three of events, the rest for what comes late
+BLOCK = 12  # days a world has to itself: three of events, the rest for what comes late
+AGAIN = 6  # days from a world's first to those on which an id of it may be used again
+LATER = 600  # the same, long after; labels and appeals may come then too
 STEPS = 3
 BLOCKING, BOOSTING, UNKNOWN = "ad-health-claim-block", "trusted-seller-boost", "nobody-knows-me"
 POLICY = "health_claims"
@@ -52,6 +54,7 @@ class World:
 
 days = st.integers(0, 2)
 steps = st.integers(0, STEPS - 1)
+how_late = st.sampled_from([0, 0, 0, LATER])
 ways = st.sampled_from(
     ["plain", "plain", "late", "twice", "again_later", "file_corrected", "corrected_later", "moved"]
 )
@@ -65,6 +68,10 @@ def worlds(draw: st.DrawFn) -> World:
     count = draw(st.integers(2, 7))
     for number in range(count):
         _deliver(draw, "decisions", number, _decision(draw, number), clean, placed)
+    for number in range(count):
+        if draw(st.integers(0, 3)) == 0:  # an id that is used for another decision
+            again = _decision(draw, number, draw(st.sampled_from([AGAIN, LATER])))
+            _deliver(draw, "decisions", number, again, clean, placed)
     for number in range(draw(st.integers(0, 5))):
         _deliver(draw, "audit_labels", number, _label(draw, number, count), clean, placed)
     for number in range(draw(st.integers(0, 3))):
@@ -118,8 +125,8 @@ def _key(feed: str) -> str:
             "feedback": "feedback_id"}[feed]  # fmt: skip
 
 
-def _decision(draw: st.DrawFn, number: int) -> tuple[int, Row, Row]:
-    day = draw(days)
+def _decision(draw: st.DrawFn, number: int, since: int = 0) -> tuple[int, Row, Row]:
+    day = since + draw(days)
 
     def said() -> Row:
         is_fired = draw(st.booleans())
@@ -146,7 +153,7 @@ def _decision(draw: st.DrawFn, number: int) -> tuple[int, Row, Row]:
 
 
 def _label(draw: st.DrawFn, number: int, decisions: int) -> tuple[int, Row, Row]:
-    day = draw(st.integers(0, 4))
+    day = draw(st.integers(0, 4)) + draw(how_late)
     verdicts = ["should_fire", "should_not_fire", "unsure", "violating"]
     by_item = draw(st.booleans())
     row = {
@@ -167,7 +174,7 @@ def _label(draw: st.DrawFn, number: int, decisions: int) -> tuple[int, Row, Row]
 
 
 def _appeal(draw: st.DrawFn, number: int, decisions: int) -> tuple[int, Row, Row]:
-    day = draw(st.integers(0, 4))
+    day = draw(st.integers(0, 4)) + draw(how_late)
     outcomes = st.sampled_from(["pending", "upheld", "reversed", "partially_reversed"])
     row = {
         "appeal_id": f"a{number}", "decision_id": f"d{draw(st.integers(0, decisions))}",
@@ -207,9 +214,14 @@ def place_of(number: int) -> tuple[str, dt.date]:
 
 
 def days_of(count: int) -> list[dt.date]:
-    """Return every delivery date of so many worlds."""
+    """Return the delivery dates of the weeks of so many worlds."""
     last = place_of(count - 1)[1] + dt.timedelta(days=BLOCK)
     return [START + dt.timedelta(days=n) for n in range((last - START).days)]
+
+
+def long_after(days: Sequence[dt.date]) -> list[dt.date]:
+    """Return the delivery dates of what is used or spoken of again, long after."""
+    return [day + dt.timedelta(days=LATER) for day in days]
 
 
 def deliver_clean(paths: Paths, made: Sequence[World]) -> None:
@@ -229,11 +241,26 @@ def deliver_step(paths: Paths, made: Sequence[World], step: int) -> None:
         for feed, placings in world.placed.items():
             now: dict[tuple[int, int], list[Row]] = defaultdict(list)
             for placing in placings:
-                own = now[placing.day, placing.file] if placing.first <= step else []
-                if placing.first <= step < placing.until:
+                first, until = _steps_of(placing, number)
+                own = now[placing.day, placing.file] if first <= step else []
+                if first <= step < until:
                     own.append(placing.row)
             for (day, file), rows in now.items():
                 _write(paths, number, feed, day, file, rows)
+
+
+def _steps_of(placing: Placing, number: int) -> tuple[int, int]:
+    """Return from and until which step a row is there.
+
+    Of every other block all that is said long after comes at the last step, at which nothing else
+    comes of these days: so only what is said long after has them built again.
+    """
+    last = STEPS - 1
+    if number // len(CHANNELS) % 2 == 0:
+        return placing.first, placing.until
+    if placing.day >= LATER:
+        return last, placing.until
+    return min(placing.first, last - 1), placing.until if placing.until > last else last - 1
 
 
 def _write(paths: Paths, number: int, feed: str, day: int, file: int, rows: list[Row]) -> None:
@@ -281,10 +308,11 @@ def make_market(root: Path, last: dt.date) -> Paths:
     return paths
 
 
-def take_in(paths: Paths, days: list[dt.date]) -> None:
-    """Take in what was delivered, and build the marts of the days it touched."""
-    for feed in FEEDS:
-        intake_range(feed, CHANNELS, days, paths=paths, sources=[], run_id="r")
+def take_in(paths: Paths, *ranges: Sequence[dt.date]) -> None:
+    """Take in what was delivered, range by range, and build the marts of the days it touched."""
+    for days in ranges:
+        for feed in FEEDS:
+            intake_range(feed, CHANNELS, days, paths=paths, sources=[], run_id="r")
     plan = refresh.plan_refresh(paths)
     if not plan.is_empty:
         DuckDB("1GB", 2).build(paths, plan)

@@ -42,7 +42,10 @@ labelled as (
 
     from units
     inner join verdicts
-        on units.channel = verdicts.channel and units.decision_id = verdicts.decision_id
+        on
+            units.channel = verdicts.channel
+            and units.decision_id = verdicts.decision_id
+            and units.decision_date = verdicts.decision_date
 
 )
 

@@ -15,7 +15,7 @@ ranked as (
     select
         *,
         row_number() over (
-            partition by channel, decision_id order by delivery_date desc
+            partition by channel, decision_id, decision_date order by delivery_date desc
         ) as recency
 
     from decisions

@@ -15,10 +15,12 @@ ordered as (
     select
         *,
         row_number() over (
-            partition by channel, decision_id, source order by first_labelled_at, label_id
+            partition by channel, decision_id, decision_date, source
+            order by first_labelled_at, label_id
         ) as place,
         row_number() over (
-            partition by channel, decision_id, source order by labelled_at desc, label_id desc
+            partition by channel, decision_id, decision_date, source
+            order by labelled_at desc, label_id desc
         ) as place_from_last
 
     from labels
@@ -31,7 +33,7 @@ first_known as (
     select
         channel,
         decision_id,
-        min(decision_date) as decision_date,
+        decision_date,
         count(*) as labels,
         min(first_verdict) filter (where place = 1) as verdict_first,
         cast(min(first_labelled_at) filter (where place = 1) as date) as labelled_on,
@@ -44,7 +46,7 @@ first_known as (
 
     where source = 'random_audit'
 
-    group by channel, decision_id
+    group by channel, decision_id, decision_date
 
 ),
 
@@ -54,9 +56,10 @@ reviewed as (
     select
         channel,
         decision_id,
+        decision_date,
         verdict,
         row_number() over (
-            partition by channel, decision_id, coalesce(reviewer_id, label_id)
+            partition by channel, decision_id, decision_date, coalesce(reviewer_id, label_id)
             order by labelled_at desc, label_id desc
         ) as place_from_reviewers_last
 
@@ -71,6 +74,7 @@ voiced as (
     select
         channel,
         decision_id,
+        decision_date,
         count(*) as voices,
         count(*) filter (where verdict = 'should_fire') as for_firing,
         count(*) filter (where verdict = 'should_not_fire') as against_firing
@@ -79,7 +83,7 @@ voiced as (
 
     where place_from_reviewers_last = 1
 
-    group by channel, decision_id
+    group by channel, decision_id, decision_date
 
 ),
 
@@ -89,6 +93,7 @@ corrected as (
     select
         channel,
         decision_id,
+        decision_date,
         coalesce(
             min(verdict) filter (where source = 'appeal'),
             min(verdict) filter (where source = 'report')
@@ -99,7 +104,7 @@ corrected as (
 
     where source in ('appeal', 'report') and place_from_last = 1 and verdict <> 'unsure'
 
-    group by channel, decision_id
+    group by channel, decision_id, decision_date
 
 ),
 
@@ -136,10 +141,12 @@ adjudicated as (
         on
             first_known.channel = voiced.channel
             and first_known.decision_id = voiced.decision_id
+            and first_known.decision_date = voiced.decision_date
     left join corrected
         on
             first_known.channel = corrected.channel
             and first_known.decision_id = corrected.decision_id
+            and first_known.decision_date = corrected.decision_date
 
 ),
 

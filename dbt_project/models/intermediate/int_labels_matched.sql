@@ -40,9 +40,14 @@ by_decision as (
         labels.first_labelled_at,
         labels.first_delivery_date
 
+    -- An id that was used again is two decisions. What is said of it is said of both, but not of
+    -- one that was made later; clocks and zones may differ by a day.
     from labels
     inner join units
-        on labels.channel = units.channel and labels.decision_id = units.decision_id
+        on
+            labels.channel = units.channel
+            and labels.decision_id = units.decision_id
+            and units.decision_date <= cast(labels.labelled_at as date) + 1
 
 ),
 

@@ -23,6 +23,7 @@ standing as (
     select
         channel,
         decision_id,
+        decision_date,
         delivery_date
 
     from {{ ref('int_contested_decisions') }}
@@ -56,6 +57,7 @@ units as (
         on
             contested_draws.channel = standing.channel
             and contested_draws.decision_id = standing.decision_id
+            and contested_draws.decision_date = standing.decision_date
             and contested_draws.delivery_date = standing.delivery_date
 
 )

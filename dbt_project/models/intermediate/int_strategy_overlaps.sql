@@ -41,6 +41,7 @@ standing as (
         on
             actioned.channel = contested.channel
             and actioned.decision_id = contested.decision_id
+            and actioned.decision_date = contested.decision_date
 
     where
         contested.decision_id is null

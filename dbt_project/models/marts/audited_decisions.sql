@@ -31,11 +31,12 @@ appealed as (
     select
         channel,
         decision_id,
+        decision_date,
         max(outcome) as appeal_outcome
 
     from appeals
 
-    group by channel, decision_id
+    group by channel, decision_id, decision_date
 
 ),
 
@@ -73,9 +74,15 @@ evidence as (
     from units
     cross join keys
     inner join verdicts
-        on units.channel = verdicts.channel and units.decision_id = verdicts.decision_id
+        on
+            units.channel = verdicts.channel
+            and units.decision_id = verdicts.decision_id
+            and units.decision_date = verdicts.decision_date
     left join appealed
-        on units.channel = appealed.channel and units.decision_id = appealed.decision_id
+        on
+            units.channel = appealed.channel
+            and units.decision_id = appealed.decision_id
+            and units.decision_date = appealed.decision_date
 
 )
 

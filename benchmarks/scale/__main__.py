@@ -108,6 +108,13 @@ class Bench:
         self.records[:] = [*kept, made]
         self.say(f"{record['row']}: {record['figure']} (must be {record['must']})")
 
+    def forget(self, start: str) -> None:
+        """Drop this size's rows that begin so: how many days labels spoke of may have changed."""
+        said = self.size.said
+        self.records[:] = [
+            r for r in self.records if not (r["row"].startswith(start) and r["size"] == said)
+        ]
+
     def add_peak(self, of: str, peak_mb: float, most: int) -> None:
         """Keep the row of the most memory that a piece of work held."""
         self.add({"row": f"peak memory of {of}, MB", "figure": round(peak_mb),
@@ -227,6 +234,7 @@ def measure_days(bench: Bench) -> None:
                "cpu_s": round(median(days), 2), "fixed_cpu_s": round(fixed, 2)})  # fmt: skip
     built = median(cost.cpu for cost in late)
     own = built - bench.fixed["audit_labels"]
+    bench.forget("late labels over ")
     bench.add({"row": f"late labels over {max(c.said[0] for c in late)} days, CPU s over the"
                " fixed overhead", "figure": round(own, 2), "must": "<= 1", "holds": own <= 1,
                "cpu_s": round(built, 2),
@@ -258,19 +266,23 @@ def measure_nothing(bench: Bench) -> None:
 
 
 def measure_histories(bench: Bench) -> None:
-    """Measure one more day after a short and after a long history of equal days."""
+    """Measure one more day after a short and after a long history of equal days.
+
+    Both end on the same date: units by segment are counted by month, of which a day late in one
+    has more.
+    """
     size = bench.size
     homes = {}
     for days in (size.short, size.long):
         root = bench.folder / f"history-{days}"
         shutil.rmtree(root, ignore_errors=True)
         bench.say(f"a history of {days} days of {size.day_rows:,} decisions")
-        every = days + bench.pairs
-        bulk = Bulk(size.day_rows * every, START, every, 50)
+        every = dates(size.long - days, size.long + bench.pairs)
+        bulk = Bulk(size.day_rows * len(every), every[0], len(every), 50)
         bench.theirs.run(work.make_market, root, bulk)
-        bench.ours.run(work.take_in, root, dates(0, days))
+        bench.ours.run(work.take_in, root, every[:days])
         bench.ours.run(work.build, root)
-        homes[days] = (root, iter(dates(days, every)))
+        homes[days] = (root, iter(every[days:]))
 
     def another(days: int) -> Cost:
         root, coming = homes[days]

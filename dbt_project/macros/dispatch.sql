@@ -63,7 +63,8 @@ rows of `days`, from which `value` is made. -#}
     {%- endif -%}
 {%- endmacro %}
 
-{#- A view, where who asks can read the lake too; what Spark built is read without Spark. -#}
+{#- A view, where who asks can read the lake too; what Spark built is read without Spark. For what
+is small, or asked for once a day, so that its cost does not grow with how often it is built. -#}
 {% macro computed_when_read() -%}
     {{ config(materialized='table' if target.type == 'spark' else 'view') }}
 {%- endmacro %}

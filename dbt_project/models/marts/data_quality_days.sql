@@ -1,3 +1,5 @@
+{{ computed_when_read() }}
+
 with
 
 deliveries as (

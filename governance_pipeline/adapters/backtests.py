@@ -70,7 +70,7 @@ with drawn as (
 """
 TOLERANCES = """
 select metric, tolerance from lake.strategy_goals
-where strategy_id = $id and effective_from <= (select max(decision_date) from fct_strategy_days)
+where strategy_id = $id and effective_from <= (select max(decision_date) from int_decision_days)
 qualify row_number() over (partition by metric order by effective_from desc) = 1
 """
 
@@ -160,7 +160,7 @@ def _logged(paths: Paths, proposal: Proposal) -> pd.DataFrame:
     """Return which versions decided where, the newest first."""
     found = warehouse.read_frame(
         paths.warehouse,
-        "select environment, version, max(decision_date) as last from fct_strategy_days"
+        "select environment, version, max(decision_date) as last from int_decision_days"
         " where strategy_id = $id and coalesce(channel = $channel, true)"
         " group by environment, version order by last desc, version desc",
         {"id": proposal.strategy_id, "channel": proposal.channel},

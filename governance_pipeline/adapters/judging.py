@@ -33,7 +33,7 @@ INPUTS = {
 }
 # What is asked once for the whole fleet.
 ABOUT = {
-    "first": "select min(decision_date) as day from fct_strategy_days",
+    "first": "select min(decision_date) as day from int_decision_days",
     "golden": "select labelled_at::date as date, count(*) as asked,"
     " count(*) filter (verdict = golden_verdict) as correct from (from lake.every_audit_label"
     " where source = 'golden' qualify row_number() over (partition by channel, label_id"

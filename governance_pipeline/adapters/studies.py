@@ -69,7 +69,7 @@ def as_of(paths: Paths) -> dt.date:
         WarehouseError: If no decision was accepted yet.
     """
     found = warehouse.read_frame(
-        paths.warehouse, "select max(decision_date) as last from fct_strategy_days"
+        paths.warehouse, "select max(decision_date) as last from int_decision_days"
     )
     if found["last"].isna().all():
         raise WarehouseError("no decision was accepted yet: there is nothing to judge")

@@ -30,6 +30,7 @@ READ_BEYOND_DBT = (
     "int_audit_draws",
     "int_audit_frame",
     "int_audit_reviews",
+    "int_decision_days",
     "int_labels_adjudicated",
     "int_labels_matched",
     "int_reviews",

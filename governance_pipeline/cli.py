@@ -323,13 +323,17 @@ def _exit_on_failure(report: Any) -> None:
 
 def main() -> None:
     """Run the command line."""
-    # Dagster, dbt and Great Expectations make objects that live as long as the process: to look
-    # through them again and again for garbage took a twelfth of a run.
-    gc.set_threshold(100_000, 50, 50)
+    collect_rarely()
     try:
         cli()
     except SystemExit as end:
         _leave(end.code if isinstance(end.code, int) else int(end.code is not None))
+
+
+def collect_rarely() -> None:
+    """Look for garbage seldom: to look through what Dagster, dbt and Great Expectations make for
+    as long as the process lives, again and again, took a twelfth of a run."""
+    gc.set_threshold(100_000, 50, 50)
 
 
 def _leave(status: int) -> NoReturn:

@@ -13,6 +13,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from governance_pipeline.cli import collect_rarely
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -29,7 +31,7 @@ class Worker:
 
     def __init__(self) -> None:
         self._pool = ProcessPoolExecutor(
-            1, mp_context=get_context("spawn"), initializer=_keep_quiet
+            1, mp_context=get_context("spawn"), initializer=_as_the_command
         )
 
     def run(self, work: Callable[..., Any], *arguments: Any) -> Cost:
@@ -41,8 +43,9 @@ class Worker:
         self._pool.shutdown()
 
 
-def _keep_quiet() -> None:
+def _as_the_command() -> None:
     logging.disable(logging.WARNING)
+    collect_rarely()
 
 
 def _measured(work: Callable[..., Any], *arguments: Any) -> Cost:

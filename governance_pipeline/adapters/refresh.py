@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -46,6 +47,14 @@ class RefreshPlan:
     is_registered_anew: bool = True
 
 
+class Noted(NamedTuple):
+    """A manifest that the marts were built from, and how the note says it."""
+
+    stamp: Stamp
+    entry: Entry
+    text: str
+
+
 def plan_refresh(paths: Paths, built_by: str = "duckdb") -> RefreshPlan:
     """Compare the committed deliveries with those the marts were built from.
 
@@ -62,8 +71,8 @@ def plan_refresh(paths: Paths, built_by: str = "duckdb") -> RefreshPlan:
     fresh = []
     for key, stamp in seen.items():
         noted = note.get(key)
-        if noted is not None and noted[0] == stamp:
-            found[key] = noted[1]
+        if noted is not None and noted.stamp == stamp:
+            found[key] = noted.entry
         else:
             manifest = manifests.read(paths.lake, *key[:2], dt.date.fromisoformat(key[2]))
             if manifest is not None:
@@ -71,15 +80,15 @@ def plan_refresh(paths: Paths, built_by: str = "duckdb") -> RefreshPlan:
                 fresh.append(manifest)
     gone = [key for key in note if key not in found]
     changed = [m for key, m in found.items() if tokens.get(key) != m.token]
-    changed += [note[key][1] for key in gone]
-    retold = [m for m in fresh if (m.key not in note) or note[m.key][1].told != m.told]
+    changed += [note[key].entry for key in gone]
+    retold = [m for m in fresh if (m.key not in note) or note[m.key].entry.told != m.told]
     registry = applied_hash(paths.lake) or ""
     is_registered_anew = tokens.get(REGISTRY) != registry
     return RefreshPlan(
         decision_days=_days(changed),
         decided_days=_days(m for m in changed if m.feed == "decisions"),
         feeds=frozenset(m.feed for m in changed),
-        built_from=_written(found, seen, {REGISTRY: registry, MODELS: models}),
+        built_from=_written(found, seen, note, {REGISTRY: registry, MODELS: models}),
         found=list(found.values()),
         fresh=fresh,
         gone=gone,
@@ -123,11 +132,18 @@ def _models() -> str:
 
 
 def _written(
-    found: Mapping[Key, Delivered], seen: Mapping[Key, Stamp], others: Mapping[Key, str]
+    found: Mapping[Key, Delivered],
+    seen: Mapping[Key, Stamp],
+    note: Mapping[Key, Noted],
+    others: Mapping[Key, str],
 ) -> pd.DataFrame:
     """Return the note's rows: one per manifest, and one for each other thing built from."""
     rows: list[tuple[object, ...]] = [(*key, token, 0, 0, "") for key, token in others.items()]
     for key, m in found.items():
+        noted = note.get(key)
+        if noted is not None and noted.entry is m:
+            rows.append((*key, m.token, *seen[key], noted.text))
+            continue
         said = {
             "days": [day.isoformat() for day in m.decision_days],
             "files": m.files,
@@ -137,7 +153,7 @@ def _written(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _note(paths: Paths) -> tuple[dict[Key, str], dict[Key, tuple[Stamp, Entry]]]:
+def _note(paths: Paths) -> tuple[dict[Key, str], dict[Key, Noted]]:
     """Return the tokens of what the marts were built from, and the manifests among it."""
     if not paths.warehouse.exists() or not warehouse.has_table(paths.warehouse, NOTE):
         return {}, {}
@@ -145,7 +161,7 @@ def _note(paths: Paths) -> tuple[dict[Key, str], dict[Key, tuple[Stamp, Entry]]]
     if list(noted.columns) != COLUMNS:
         return {}, {}
     tokens: dict[Key, str] = {}
-    entries: dict[Key, tuple[Stamp, Entry]] = {}
+    entries: dict[Key, Noted] = {}
     for feed, channel, day, token, written_ns, size, text in noted.itertuples(index=False):
         key = (feed, channel, day)
         tokens[key] = token
@@ -154,5 +170,5 @@ def _note(paths: Paths) -> tuple[dict[Key, str], dict[Key, tuple[Stamp, Entry]]]
             days = [dt.date.fromisoformat(d) for d in said["days"]]
             date = dt.date.fromisoformat(day)
             entry = Entry(feed, channel, date, days, said["files"], token, said["told"])
-            entries[key] = (written_ns, size), entry
+            entries[key] = Noted((written_ns, size), entry, text)
     return tokens, entries

@@ -121,6 +121,20 @@ def test_populations_are_the_accepted_units(demo_home: Path) -> None:
     assert units == [(frame,)]
 
 
+def test_segments_of_a_day_add_up_to_its_decisions(demo_home: Path) -> None:
+    counts = ("decisions", "fired", "reach")
+    segments, days = (
+        ask(
+            demo_home,
+            f"select decision_date, {', '.join(f'sum({n})::bigint as {n}' for n in counts)}"
+            f" from {table} group by all order by all",
+        )
+        for table in ("fct_strategy_segments", "fct_strategy_days")
+    )
+    assert len(days) == 90
+    pd.testing.assert_frame_equal(segments, days)
+
+
 def reviewers(home: Path) -> pd.DataFrame:
     """`reviewer_quality` by the simulation's names, which only the home's own key gives back."""
     secret = Paths(home).sampling_key.read_text().strip()

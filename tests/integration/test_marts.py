@@ -13,7 +13,7 @@ import duckdb
 import pytest
 import yaml
 
-from governance_pipeline.adapters import dbt_manifest, refresh
+from governance_pipeline.adapters import dbt_call, dbt_manifest, refresh
 from governance_pipeline.adapters.engines.duckdb import DuckDB
 from governance_pipeline.adapters.home import make_home
 from governance_pipeline.adapters.intake import intake_range
@@ -206,6 +206,22 @@ def test_the_rules_of_the_models_hold_their_unit_tests(delivered: Paths, tmp_pat
 def manifest() -> dict[str, dict[str, dict[str, object]]]:
     """What dbt parsed of the project."""
     return dict(json.loads(dbt_manifest.prepared().read_text()))
+
+
+def test_a_project_is_parsed_once_and_again_when_a_model_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "dbt_project"
+    shutil.copytree(DBT_PROJECT, project, ignore=shutil.ignore_patterns("target"))
+    for module in (dbt_call, dbt_manifest):
+        monkeypatch.setattr(module, "DBT_PROJECT", project)
+    monkeypatch.setattr(dbt_manifest, "TARGET", project / "target")
+    before = dbt_manifest.loaded()
+    assert dbt_manifest.loaded() is before
+    model = project / "models" / "marts" / "dim_markets.sql"
+    model.write_text(f"{model.read_text()}-- changed")
+    after = dbt_manifest.loaded()
+    assert after.nodes["model.governance.dim_markets"].raw_code.endswith("-- changed")
 
 
 def models(manifest: dict[str, dict[str, dict[str, object]]]) -> list[dict[str, object]]:

@@ -20,8 +20,9 @@ def clear_leftovers(paths: Paths) -> None:
     folders = [*(paths.lake / ".staging").glob("*"), *paths.published.glob(".staging-*")]
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
-    for file in (paths.lake / "manifests").glob("*/*/.*.json.*"):
-        file.unlink(missing_ok=True)
+    for kind, names in (("manifests", ".*.json.*"), ("known_ids", ".*.npy.*")):
+        for file in (paths.lake / kind).glob(f"*/*/{names}"):
+            file.unlink(missing_ok=True)
     _delete_unnamed(paths.lake)
 
 

@@ -105,12 +105,16 @@ def test_what_no_manifest_names_for_a_day_is_deleted_and_nothing_else(
     assert killed.killed_at(killed.intake, home.root, 20, DAYS)  # placed, and not yet committed
     killed.run(killed.intake, home.root, DAYS)
     note, before = home.lake / ".unnamed.json", lake_files(home)
+    half_written = home.lake / "known_ids" / "sampled_decisions" / "lives" / ".2026-03-01-a.npy.7"
+    half_written.parent.mkdir(parents=True, exist_ok=True)
+    half_written.touch()
     for moment, is_left in ((None, True), (A_DAY, True), (None, True), (A_DAY, False)):
         if moment:
             os.utime(note, (time.time() - moment - 60,) * 2)
         with writer_lock(home, "a test"):
             pass
         assert (lake_files(home) == before) == is_left
+    assert not half_written.exists()
     named = {
         name for m in manifests.read_all(home.lake) for own in m.files.values() for name in own
     }

@@ -34,6 +34,7 @@ START = dt.date(2026, 1, 1)
 FULL = 100_000_000
 WHOLE = (
     "full refresh through Dagster, validation and dbt, against one-pass validation, two-pass SQL"
+    " of the same outputs"
 )
 
 
@@ -171,19 +172,22 @@ def measure_refresh(bench: Bench) -> None:
         name: bench.theirs.run(piece, *arguments).cpu
         for name, (piece, *arguments) in {
             "validation": (references.validate, root, size.first),
+            "thin tables": (references.thin, root),
             "marts": (references.marts, root),
             "segments": (references.segments, root),
-            "thin tables": (work.thin_by_hand, root, size.first),
         }.items()
     }
     bench.say(", ".join(f"{name} {cpu:.1f}" for name, cpu in parts.items()))
-    thin = parts.pop("thin tables")
-    for row, by_hand in ((WHOLE, 0.0), (f"{WHOLE} and thin tables written", thin)):
-        theirs = sum(parts.values()) + by_hand
+    apart = ", fixed overhead apart" if fixed else ""
+    without = sum(cpu for name, cpu in parts.items() if name != "thin tables")
+    for row, theirs, most in (
+        (WHOLE + apart, sum(parts.values()), 1.5),
+        (f"{WHOLE} but the draws and thin tables{apart}", without, None),
+    ):
         ratio = (whole.cpu - fixed) / theirs
-        apart = ", fixed overhead apart" if fixed else ""
-        bench.add({"row": row + apart, "figure": round(ratio, 3), "must": "<= 1.5",
-                   "holds": ratio <= 1.5, "cpu_s": round(whole.cpu, 1),
+        bench.add({"row": row, "figure": round(ratio, 3),
+                   "must": f"<= {most}" if most else "for scale",
+                   "holds": most is None or ratio <= most, "cpu_s": round(whole.cpu, 1),
                    "fixed_cpu_s": round(fixed, 1), "pairs": 1,
                    "reference_cpu_s": round(theirs, 1)})  # fmt: skip
     bench.add_peak("a full refresh", whole.peak_mb, 2000)
@@ -191,6 +195,7 @@ def measure_refresh(bench: Bench) -> None:
 
 def measure_marts(bench: Bench) -> None:
     """Measure the marts built anew, dbt in process."""
+    bench.theirs.run(references.thin, bench.root)  # of the days that were added too
     marts = bench.pairs_of(
         "marts, dbt in process, against two-pass SQL", 1.3, work.marts_anew, references.marts
     )

@@ -3,55 +3,105 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from pathlib import Path
 
 import duckdb
 
+from governance_pipeline.adapters.draws import draw_sql
+from governance_pipeline.adapters.registry_store import applied_folder
 from governance_pipeline.paths import Paths
+from governance_pipeline.simulation.bulk import FIRED_RATE, UNFIRED_RATE
+
+ACCEPTED = "accepted/decisions/*/*/*.parquet"
+PARQUET = "format parquet, dictionary_size_limit 4000"
 
 KEYS = "strategy_id, strategy_version, channel, environment, decision_date"
+UNIT = "strategy_id, strategy_version, environment, item_id, decided_at::date"
+DRAW = draw_sql("'key'", "item_id", "policy", "decided_at::date")
+RATE = f"if(is_fired, {FIRED_RATE}, {UNFIRED_RATE})"
+BIN = "+".join(f"(score >= {cut})::tinyint" for cut in (0.2, 0.4, 0.6, 0.8))
+BINNED = f"*, {BIN} as score_bin, least(19, floor(score * 20))::tinyint as fine_bin"
+STRATUM = "if(is_fired, 'fired/', 'unfired/') || score_bin"
+# Few items are judged twice by a strategy on a day: a hash finds them, the rows are ranked then.
+TIED = f"""
+with hashed as (select hash({UNIT}) as unit from read_parquet($file)),
+    repeated as (select unit from hashed group by unit having count(*) > 1)
+select decision_id, channel, decided_at::date as decision_date
+from read_parquet($file) where hash({UNIT}) in (from repeated)
+qualify row_number() over (partition by {UNIT} order by is_fired desc, decided_at, decision_id) > 1
+"""
+SAMPLED = f"""
+select decision_id, channel, decided_at, decided_at::date as decision_date, strategy_id,
+    strategy_version, environment, item_id, seller_id, category, market, policy, action, is_fired,
+    score_bin, fine_bin, {STRATUM} as stratum, {RATE} as inclusion_probability, reach, gmv
+from (select {BINNED} from read_parquet($file)) join policies using (strategy_id)
+where {DRAW} < {RATE}
+"""
+ACTIONED = """
+select decision_id, channel, decided_at::date as decision_date, strategy_id, strategy_version,
+    environment, item_id, action
+from read_parquet($file) where is_fired
+"""
+THIN = {"tied": TIED, "sampled": SAMPLED, "actioned": ACTIONED}
+_TIE = "using (channel, decision_id, decision_date)"
+OTHERS = f"create table others as from decisions semi join tied {_TIE}"
+UNITS = f"create table units as from sampled anti join tied {_TIE}"
+# Rows are counted as if each were a unit; the few that are not are taken off again.
 COUNTED = f"""
 create table counted as
-select {KEYS}, is_fired, stratum, fine_bin, action, is_unit, count(*) as decisions,
-    sum(reach) as reach, sum(gmv::decimal(18, 4)) as gmv,
-    count(*) filter (is_sampled) as drawn, count(audit_probability) as drawable,
-    sum(audit_probability::decimal(18, 12)) as sum_probability,
-    min(audit_probability) as min_probability
+select {KEYS}, is_fired, score_bin, fine_bin, action, count(*) as decisions, sum(reach) as reach,
+    sum(gmv::decimal(18, 4)) as gmv
 from decisions group by all
 """
 UNITS_BY_SEGMENT = """
 create table units_by_segment as
 select strategy_id, channel, environment, category, market,
-    date_trunc('month', decision_date)::date as decision_month, stratum, count(*) as population
-from decisions where is_unit group by all
+    date_trunc('month', decision_date)::date as decision_month, is_fired, score_bin,
+    sum(n) as population
+from (
+    select strategy_id, channel, environment, category, market, decision_date, is_fired, score_bin,
+        1 as n from decisions
+    union all select strategy_id, channel, environment, category, market, decision_date, is_fired,
+        score_bin, -1 from others
+) group by all
 """
 VERDICTS = """
 create table verdicts as
 select u.*, l.verdict, l.labelled_at::date as known_on, l.delivery_date
-from sampled u join (
+from units u join (
     from labels qualify row_number() over (partition by channel, label_id
         order by delivery_date desc) = 1
 ) l using (channel, decision_id)
-where u.is_unit
+"""
+BY_ACTION = ", ".join(
+    f"sum(decisions) filter (action = '{action}') as {name}"
+    for action, name in {
+        "boost": "boosted", "demote": "demoted", "limit": "limited", "label": "labelled_as_such",
+        "age_gate": "age_gated", "filter": "filtered", "block": "blocked",
+    }.items()
+)  # fmt: skip
+POPULATION = f"""
+select {KEYS}, is_fired, score_bin, fine_bin, sum(n) as population, sum(reach) as reach,
+    sum(gmv) as gmv
+from (
+    select {KEYS}, is_fired, score_bin, fine_bin, decisions as n, reach, gmv from counted
+    union all select {KEYS}, is_fired, score_bin, fine_bin, -1, -reach, -gmv::decimal(18, 4)
+        from others
+) group by all
 """
 MARTS = {
     "strategy_days": f"""
-        select c.*, coalesce(v.labelled, 0) as labelled, coalesce(a.submitted, 0) as submitted,
-            coalesce(a.reversed, 0) as reversed
+        select c.*, coalesce(d.sampled, 0) as sampled, coalesce(v.labelled, 0) as labelled,
+            coalesce(a.submitted, 0) as submitted, coalesce(a.reversed, 0) as reversed
         from (
             select {KEYS}, sum(decisions) as decisions,
-                sum(decisions) filter (is_fired) as fired,
-                sum(decisions) filter (action = 'boost') as boosted,
-                sum(decisions) filter (action = 'demote') as demoted,
-                sum(decisions) filter (action = 'limit') as limited,
-                sum(decisions) filter (action = 'label') as labelled_as_such,
-                sum(decisions) filter (action = 'age_gate') as age_gated,
-                sum(decisions) filter (action = 'filter') as filtered,
-                sum(decisions) filter (action = 'block') as blocked, sum(reach) as reach,
-                sum(reach) filter (is_fired) as reach_fired,
-                sum(gmv) filter (is_fired) as gmv_fired, sum(drawn) filter (is_unit) as sampled
+                coalesce(sum(decisions) filter (is_fired), 0) as fired, {BY_ACTION},
+                sum(reach) as reach, sum(reach) filter (is_fired) as reach_fired,
+                sum(gmv) filter (is_fired) as gmv_fired
             from counted group by all
         ) c
+        left join (select {KEYS}, count(*) as sampled from units group by all) d using ({KEYS})
         left join (select {KEYS}, count(*) as labelled from verdicts where verdict <> 'unsure'
             group by all) v using ({KEYS})
         left join (
@@ -63,13 +113,14 @@ MARTS = {
             ) using (channel, decision_id) group by all
         ) a using ({KEYS})""",
     "frame": f"""
-        select {KEYS}, is_fired, stratum, fine_bin, sum(decisions) as population,
-            sum(reach) as reach, sum(gmv) as gmv, sum(drawn) as drawn,
-            sum(sum_probability) as expected_draws, min(min_probability) as min_probability
-        from counted where is_unit group by all""",
+        select p.* exclude (score_bin), {STRATUM} as stratum, coalesce(d.drawn, 0) as drawn,
+            population * {RATE} as expected_draws, {RATE} as min_probability
+        from population_by_bin p
+        left join (select {KEYS}, is_fired, score_bin, fine_bin, count(*) as drawn
+            from units group by all) d using ({KEYS}, is_fired, score_bin, fine_bin)""",
     "population": f"""
-        select {KEYS}, stratum, sum(decisions) as population, sum(reach) as reach
-        from counted where is_unit group by all""",
+        select {KEYS}, {STRATUM} as stratum, sum(population) as population, sum(reach) as reach
+        from population_by_bin group by all""",
     "audit_labels": f"""
         select {KEYS}, stratum, greatest(known_on, delivery_date) - decision_date as lag_days,
             count(*) filter (verdict <> 'unsure') as labelled,
@@ -77,11 +128,12 @@ MARTS = {
             sum(w) as sum_w, sum(w * w) as sum_w2, sum(w) filter (verdict = 'should_fire') as fire,
             sum(w * reach) as sum_wr, sum(w * reach * w * reach) as sum_wr2
         from (select *, 1 / inclusion_probability as w from verdicts) group by all""",
-    "audit_segments": """
+    "audit_segments": f"""
         select strategy_id, channel, environment, category, market, decision_month, stratum,
             sum(population) as population, sum(labelled) as labelled, sum(fire) as should_fire
         from (
-            select *, 0 as labelled, 0 as fire from units_by_segment union all by name
+            select * exclude (is_fired, score_bin), {STRATUM} as stratum, 0 as labelled, 0 as fire
+            from units_by_segment union all by name
             select strategy_id, channel, environment, category, market,
                 date_trunc('month', decision_date)::date as decision_month, stratum,
                 0 as population, 1 as labelled, (verdict = 'should_fire')::integer as fire
@@ -144,12 +196,32 @@ def validate(root: Path, days: list[dt.date]) -> list[int]:
     return found
 
 
+def thin(root: Path) -> None:
+    """Write by hand what labels and appeals are joined to, file by file: who was drawn, who fired.
+
+    The few decisions that are no units are written too, for the marts to take off.
+    """
+    out = root / "by-hand"
+    shutil.rmtree(out, ignore_errors=True)
+    for table in THIN:
+        (out / table).mkdir(parents=True)
+    with _opened(None) as connection:
+        _policies(connection, root)
+        for number, file in enumerate(sorted(map(str, Paths(root).lake.glob(ACCEPTED)))):
+            for table, query in THIN.items():
+                connection.execute(
+                    f"copy ({query}) to '{out}/{table}/{number}.parquet' ({PARQUET})",
+                    {"file": file},
+                )
+
+
 def marts(root: Path) -> None:
     """Write the tables of the marts, all but the segments by day."""
     with _opened(root / "reference.duckdb") as connection:
         _views(connection, root)
-        for sql in (COUNTED, UNITS_BY_SEGMENT, VERDICTS):
+        for sql in (OTHERS, UNITS, COUNTED, UNITS_BY_SEGMENT, VERDICTS):
             connection.execute(sql)
+        connection.execute(f"create table population_by_bin as {POPULATION}")
         for name, sql in MARTS.items():
             connection.execute(f"create table {name} as {sql}")
 
@@ -177,13 +249,25 @@ def _opened(file: Path | None) -> duckdb.DuckDBPyConnection:
     return opened
 
 
+def _policies(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
+    register = applied_folder(Paths(root).lake)
+    connection.execute(
+        "create table policies as select strategy_id, policy"
+        f" from read_parquet('{register}/strategies.parquet')"
+    )
+
+
 def _views(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
-    lake = Paths(root).lake
+    """Show the accepted files, which are the delivered ones to the byte, and those of `thin`."""
     for name, files in {
-        "decisions": "derived/counted_decisions/*/*/*.parquet",
-        "sampled": "derived/sampled_decisions/*/*/*.parquet",
-        "actioned": "derived/actioned_decisions/*/*/*.parquet",
-        "labels": "accepted/audit_labels/*/*/*.parquet",
-        "appeals": "accepted/appeals/*/*/*.parquet",
+        "accepted": f"lake/{ACCEPTED}",
+        "tied": "by-hand/tied/*.parquet",
+        "sampled": "by-hand/sampled/*.parquet",
+        "actioned": "by-hand/actioned/*.parquet",
+        "labels": "lake/accepted/audit_labels/*/*/*.parquet",
+        "appeals": "lake/accepted/appeals/*/*/*.parquet",
     }.items():
-        connection.execute(f"create view {name} as from read_parquet('{lake}/{files}')")
+        connection.execute(f"create view {name} as from read_parquet('{root}/{files}')")
+    connection.execute(
+        f"create view decisions as select {BINNED}, decided_at::date as decision_date from accepted"
+    )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 
-from benchmarks.intake.references import draw_by_hand
 from governance_pipeline.adapters import dbt_run
 from governance_pipeline.adapters import refresh as refreshing
 from governance_pipeline.adapters.catalogue import PUBLISHED_MARTS
@@ -115,19 +113,6 @@ def refresh(root: Path, first: dt.date, last: dt.date) -> None:
     with dagster_instance(paths) as log, console, contextlib.redirect_stdout(console):
         done = job.execute_in_process(instance=log, tags=tags, run_config=QUIET)
     assert done.success
-
-
-def thin_by_hand(root: Path, days: Sequence[dt.date]) -> None:
-    """Write by hand what intake adds to delivered decisions."""
-    files = [
-        str(file)
-        for day in days
-        for file in sorted(Paths(root).landing.glob(f"decisions/*/{day}/*.parquet"))
-    ]
-    out = root / "by-hand"
-    out.mkdir()
-    draw_by_hand(files, out)
-    shutil.rmtree(out)
 
 
 def difference_from_full_refresh(root: Path) -> dict[str, int]:

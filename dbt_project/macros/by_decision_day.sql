@@ -50,21 +50,40 @@ would be spilled to disk and read again. The model's `post_hook` counts the days
     {%- endif -%}
 {%- endmacro %}
 
-{% macro count_later_blocks(column='decision_date') -%}
-    {%- set blocks = blocks_of_days() -%}
+{#- What is counted by month is counted a month at a time. -#}
+{% macro in_decided_months_by_blocks(column='decision_date') -%}
+    {%- set blocks = blocks_of_days(by_month=true) -%}
+    {%- if blocks -%} {{ in_block(column, blocks[0]) }}
+    {%- elif is_incremental() -%}
+        {{ in_decided_months("cast(date_trunc('month', " ~ column ~ ") as date)") }}
+    {%- else -%} true
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro count_later_blocks(column='decision_date', by_month=false) -%}
+    {%- set blocks = blocks_of_days(by_month) -%}
     {%- for block in blocks[1:] -%}
         insert into {{ this }} by name
         {{ model['compiled_code'] | replace(in_block(column, blocks[0]), in_block(column, block)) }};
     {%- endfor -%}
 {%- endmacro %}
 
-{% macro blocks_of_days() -%}
+{% macro blocks_of_days(by_month=false) -%}
     {%- set blocks = [] -%}
     {%- if execute and target.type == 'duckdb' and not is_incremental() -%}
         {%- set decided = run_query('select day from ' ~ ref('stg_decided_days') ~ ' order by day') -%}
-        {%- for block in decided.columns[0].values() | batch(10) -%}
-            {%- do blocks.append(block) -%}
-        {%- endfor -%}
+        {%- set days = decided.columns[0].values() -%}
+        {%- if by_month -%}
+            {%- for day in days -%}
+                {%- if blocks and blocks[-1][0].strftime('%Y-%m') == day.strftime('%Y-%m') -%}
+                    {%- do blocks[-1].append(day) -%}
+                {%- else -%}
+                    {%- do blocks.append([day]) -%}
+                {%- endif -%}
+            {%- endfor -%}
+        {%- else -%}
+            {%- for block in days | batch(10) -%}{%- do blocks.append(block) -%}{%- endfor -%}
+        {%- endif -%}
     {%- endif -%}
     {{ return(blocks) }}
 {%- endmacro %}

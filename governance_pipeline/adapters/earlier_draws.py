@@ -110,7 +110,7 @@ def load_earlier(
     What a restated delivery said itself comes first, then what others of its channel said.
     """
     connection.execute(
-        "create or replace table drawn_before (part integer, decision_id varchar,"
+        "create or replace temp table drawn_before (part integer, decision_id varchar,"
         " decision_date date, audit_probability double)"
     )
     own = [_before(lake, partition) for partition in partitions]

@@ -4,15 +4,18 @@ import os
 import shutil
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 
 from governance_pipeline.adapters.sql import literal, quoted
 from governance_pipeline.feeds import FEEDS, THIN, accepted_columns
 
+Made = TypeVar("Made")
 QUARANTINE = {
     "feed": "varchar",
     "channel": "varchar",
@@ -67,11 +70,11 @@ def write_numbers(
     columns: Sequence[str],
     rows: Sequence[Sequence[int]],
 ) -> None:
-    """Write a small table of integers, in one statement; `number` counts its rows from 0."""
+    """Write a small temporary table of integers; `number` counts its rows from 0."""
     values = {"number": list(range(len(rows)))}
     values |= {name: [row[at] for row in rows] for at, name in enumerate(columns)}
     lists = ", ".join(f"unnest(${name}::integer[]) as {name}" for name in values)
-    connection.execute(f"create or replace table {table} as select {lists}", values)
+    connection.execute(f"create or replace temp table {table} as select {lists}", values)
 
 
 def write_partitions(
@@ -108,6 +111,40 @@ def write_partitions(
     for file in sorted(folder.glob("*/*.parquet" if only is None else f"part={only}/*.parquet")):
         written[int(file.parent.name.partition("=")[2])].append(file)
     return dict(written)
+
+
+def side_by_side(
+    connection: duckdb.DuckDBPyConnection,
+    groups: Sequence[Sequence[int]],
+    work: Callable[[duckdb.DuckDBPyConnection, Sequence[int]], Made],
+) -> list[Made]:
+    """Return what some work makes of each group of parts, as many at once as there are threads.
+
+    Each is done on one thread, by a session of its own: two threads that share the statements of
+    one part take a sixth more of the processor for them.
+
+    Args:
+        connection: To the database of the rows; what is not temporary every session sees.
+        groups: Of parts.
+        work: Is given a session and a group.
+    """
+    (threads,) = connection.execute("select current_setting('threads')").fetchone() or (1,)
+
+    def apart(parts: Sequence[int]) -> Made:
+        with connection.cursor() as session:
+            session.execute("set python_enable_replacements = false")
+            session.execute("set timezone = 'UTC'")
+            session.execute("set enable_progress_bar = false")
+            return work(session, parts)
+
+    if len(groups) < 2 or threads == 1:
+        return [apart(parts) for parts in groups]
+    connection.execute("set threads = 1")
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(apart, groups))
+    finally:
+        connection.execute(f"set threads = {threads}")
 
 
 def together(rows: Mapping[int, int]) -> Iterator[list[int]]:

@@ -53,9 +53,11 @@ def plan_file(lake: Path, plan_hash: str) -> Path:
 
 
 def load_plans(connection: duckdb.DuckDBPyConnection, lake: Path, hashes: set[str]) -> None:
-    """Create the tables `policies`, `cuts` and `rates`, keyed by `plan_hash`.
+    """Create the tables `policies`, `designs` and `rates` of some plans.
 
-    A version with fewer cuts than the default has none in the last columns of `cuts`.
+    A design is a strategy's version under a plan, with its policy and its cuts; nothing reaches
+    those that a version with fewer than the default has not. Rates are by the number of a design:
+    names are compared once for each decision.
     """
     files = [str(plan_file(lake, plan_hash)) for plan_hash in sorted(hashes)]
     connection.execute(
@@ -68,16 +70,18 @@ def load_plans(connection: duckdb.DuckDBPyConnection, lake: Path, hashes: set[st
     )
     # A column for each, because a list is copied for every row that is compared with it.
     each = ", ".join(
-        f"case when listed is null then {cut} else listed[{n}] end as cut_{n}"
+        f"case when listed is null then {cut} else coalesce(listed[{n}], 'inf'::double) end"
+        f" as cut_{n}"
         for n, cut in enumerate(DEFAULT_CUTS, 1)
     )
     connection.execute(
-        f"create table cuts as select plan_hash, strategy_id, version, {each} from ("
-        "select plan_hash, strategy_id, version,"
+        "create table designs as select row_number() over ()::integer as design, plan_hash,"
+        f" strategy_id, version, policy, {each} from ("
+        "select plan_hash, strategy_id, version, any_value(policy) as policy,"
         " string_split(any_value(score_cuts), ',')::double[] as listed"
         " from plans where version is not null group by all)"
     )
     connection.execute(
-        "create table rates as select plan_hash, strategy_id, version, is_fired, score_bin, rate"
-        " from plans where rate is not null"
+        "create table rates as select design, is_fired, score_bin::smallint as score_bin, rate"
+        " from plans join designs using (plan_hash, strategy_id, version) where rate is not null"
     )

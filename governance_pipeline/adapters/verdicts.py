@@ -42,7 +42,7 @@ def judge(connection: duckdb.DuckDBPyConnection, feed: Feed, suite: Suite) -> di
     )
     verdicts = _count_rows(connection, suite)
     _turn_away(connection, [r for _, r in suite.row_rules if r.severity == "critical"])
-    repeated.note(connection, suite)
+    repeated.note(connection, suite, _rows_by_part(connection, verdicts))
     for rule in suite.unique_rules:
         _turn_repeated_away(connection, feed, rule, verdicts)
     _count_bad_rows(connection, verdicts)
@@ -162,6 +162,17 @@ def _count_rows(connection: duckdb.DuckDBPyConnection, suite: Suite) -> dict[Key
     return {
         (channel, day): Verdict(rows, 0, dict(zip(names, failed, strict=True)))
         for channel, day, rows, *failed in found
+    }
+
+
+def _rows_by_part(
+    connection: duckdb.DuckDBPyConnection, verdicts: Mapping[Key, Verdict]
+) -> dict[int, int]:
+    wanted = connection.execute("select part, delivery_channel, delivery_date from wanted")
+    return {
+        part: verdicts[channel, day].rows
+        for part, channel, day in wanted.fetchall()
+        if (channel, day) in verdicts
     }
 
 

@@ -204,12 +204,17 @@ def _typed(feed: str) -> str:
 
 def _number(salt: int, of: str = "i") -> str:
     """Return the SQL of a number that depends on a row and a salt, in the type DuckDB counts in."""
-    return f"(hash({of}, {salt}) >> 1)::bigint"
+    return f"({_hash(salt, of)} >> 1)::bigint"
 
 
 def _share(salt: int, of: str = "i") -> str:
     """Return the SQL of a number in [0, 1) that depends on a row and a salt."""
-    return f"(hash({of}, {salt}) / 18446744073709551616.0)"
+    return f"({_hash(salt, of)} / 18446744073709551616.0)"
+
+
+def _hash(salt: int, of: str) -> str:
+    """Return the SQL of a hash that tells nothing of another salt's, unlike one of both values."""
+    return f"hash(xor(hash({of}), {salt}::ubigint))"
 
 
 def _pick(values: tuple[str, ...], number: str) -> str:
@@ -220,7 +225,7 @@ def _pick(values: tuple[str, ...], number: str) -> str:
 # Squares give most rows a low score and the first strategies most rows, as logs do.
 _DECISIONS = f"""
 select
-    to_hex(hash(i, 12)) || '-' || to_hex(hash(i, 13)) as decision_id,
+    to_hex({_hash(12, "i")}) || '-' || to_hex({_hash(13, "i")}) as decision_id,
     $day::timestamp + to_seconds((n * {DAY_SECONDS}) // greatest($rows, 1)) as decided_at,
     $channel as channel,
     'bulk-' || lpad(strategy::varchar, 4, '0') as strategy_id,

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from governance_pipeline.adapters import lake
 from governance_pipeline.adapters.dated_plans import dated_plans, plan_of_day, write_plan
 from governance_pipeline.adapters.draws import probability_sql
 from governance_pipeline.domain.sampling import inclusion_probability
@@ -230,6 +231,34 @@ def test_a_decision_repeated_under_another_date_keeps_the_probability_it_was_fir
     assert len(found) == 750
     assert {name: pi for name, pi in found if name in expected} == expected
     assert len(set(found)) == len({name for name, _ in found}) == 450
+
+
+def test_large_deliveries_are_counted_side_by_side_as_small_ones_are_together(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = make_home(paths.root.with_name("alone"))
+    for home in (paths, alone):
+        write_plan(home.lake, plan(0.2, 25.0), DAYS[1])
+        for n, day in enumerate(DAYS):
+            # Two decisions of an item, and on the last day some of the day before once more.
+            rows = [*rows_of(day, range(90)), *rows_of(day, range(200, 230))]
+            rows[-5:] = [row | {"item_id": "i3"} for row in rows[-5:]]
+            again = rows_of(DAYS[n - 1], range(40)) if day == DAYS[-1] else []
+            deliver(home, "a.csv", as_csv([*rows, *again]), day)
+    take_in(paths, DAYS)
+    monkeypatch.setattr(lake, "MANY_ROWS", 1)
+    take_in(alone, DAYS)
+    for table in ("counted_decisions", "sampled_decisions", "actioned_decisions", "decisions"):
+        assert rows_in(alone, table) == rows_in(paths, table) != []
+    with duckdb.connect() as connection:
+        done = lake.side_by_side(
+            connection, [[3], [1], [2]], lambda session, parts: (
+                parts, session.execute("select current_setting('timezone')").fetchall()
+            ),
+        )  # fmt: skip
+        assert done == [([n], [("UTC",)]) for n in (3, 1, 2)], "in the order of the groups"
+        threads = connection.execute("select current_setting('threads')").fetchall()
+    assert threads > [(1,)], "as it was before"
 
 
 rates = st.floats(0.05, 1.0)

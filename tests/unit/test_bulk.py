@@ -66,6 +66,20 @@ def test_the_same_market_is_written_again_and_another_seed_is_another(
     assert asked(ids, landing) != asked(ids, tmp_path / "other")
 
 
+def test_what_is_said_of_a_decision_tells_nothing_of_what_else_is(landing: Path) -> None:
+    # Values that went together would leave each strategy a stratum or two, and cost less to count.
+    numbers = "right(strategy_id, 4)::integer", "score", "ln(reach + 1)", "left(item_id, 3) > 'i5'"
+    pairs = [f"abs(corr({a}, ({b})::integer))" for a in numbers[:3] for b in numbers[3:]]
+    pairs += [f"abs(corr({a}, {b}))" for a in numbers[:3] for b in numbers[:3] if a < b]
+    found = asked(f"select greatest({', '.join(pairs)}) < 0.02 from {{decisions}}", landing)
+    assert found == [(True,)], "0.02 is five standard errors"
+    strata = asked(
+        "select median(n) from (select count(distinct floor(score * 5)) as n, count(*) as rows"
+        " from {decisions} group by strategy_id having rows > 100)", landing,
+    )  # fmt: skip
+    assert strata == [(5.0,)]
+
+
 def test_a_label_comes_days_after_a_decision_that_was_drawn(landing: Path) -> None:
     listed = ", ".join(f"'{policy}'" for policy in POLICIES)
     policy = f"[{listed}][1 + right(strategy_id, 4)::integer % {len(POLICIES)}]"

@@ -1,5 +1,6 @@
 -- depends_on: {{ ref('stg_decided_days') }}
 {{ recomputed_by_decided_day() }}
+{{ config(post_hook='{{ count_later_blocks() }}') }}
 
 with
 
@@ -7,7 +8,7 @@ decisions as (
 
     select * from {{ ref('int_decisions') }}
 
-    {{ where_decided() }}
+    {{ where_decided_by_blocks() }}
 
 ),
 

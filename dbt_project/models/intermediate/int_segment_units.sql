@@ -1,5 +1,6 @@
 -- depends_on: {{ ref('stg_decided_days') }}
 {{ recomputed_by_decided_month() }}
+{{ config(post_hook='{{ count_later_blocks(by_month=true) }}') }}
 
 with
 
@@ -7,11 +8,7 @@ decisions as (
 
     select * from {{ ref('int_decisions') }}
 
-    where
-        is_unit
-        {% if is_incremental() %}
-            and {{ in_decided_months("cast(date_trunc('month', decision_date) as date)") }}
-        {% endif %}
+    where is_unit and {{ in_decided_months_by_blocks() }}
 
 ),
 

@@ -27,8 +27,9 @@ STRATUM = "if(is_fired, 'fired/', 'unfired/') || score_bin"
 TIED = f"""
 with hashed as (select hash({UNIT}) as unit from read_parquet($file)),
     repeated as (select unit from hashed group by unit having count(*) > 1)
-select decision_id, channel, decided_at::date as decision_date
-from read_parquet($file) where hash({UNIT}) in (from repeated)
+select decision_id, strategy_id, strategy_version, channel, environment, category, market,
+    decided_at::date as decision_date, is_fired, score_bin, fine_bin, reach, gmv
+from (select {BINNED} from read_parquet($file)) where hash({UNIT}) in (from repeated)
 qualify row_number() over (partition by {UNIT} order by is_fired desc, decided_at, decision_id) > 1
 """
 SAMPLED = f"""
@@ -44,9 +45,9 @@ select decision_id, channel, decided_at::date as decision_date, strategy_id, str
 from read_parquet($file) where is_fired
 """
 THIN = {"tied": TIED, "sampled": SAMPLED, "actioned": ACTIONED}
-_TIE = "using (channel, decision_id, decision_date)"
-OTHERS = f"create table others as from decisions semi join tied {_TIE}"
-UNITS = f"create table units as from sampled anti join tied {_TIE}"
+UNITS = """
+create table units as from sampled anti join tied using (channel, decision_id, decision_date)
+"""
 # Rows are counted as if each were a unit; the few that are not are taken off again.
 COUNTED = f"""
 create table counted as
@@ -63,7 +64,7 @@ from (
     select strategy_id, channel, environment, category, market, decision_date, is_fired, score_bin,
         1 as n from decisions
     union all select strategy_id, channel, environment, category, market, decision_date, is_fired,
-        score_bin, -1 from others
+        score_bin, -1 from tied
 ) group by all
 """
 VERDICTS = """
@@ -87,7 +88,7 @@ select {KEYS}, is_fired, score_bin, fine_bin, sum(n) as population, sum(reach) a
 from (
     select {KEYS}, is_fired, score_bin, fine_bin, decisions as n, reach, gmv from counted
     union all select {KEYS}, is_fired, score_bin, fine_bin, -1, -reach, -gmv::decimal(18, 4)
-        from others
+        from tied
 ) group by all
 """
 MARTS = {
@@ -219,7 +220,7 @@ def marts(root: Path) -> None:
     """Write the tables of the marts, all but the segments by day."""
     with _opened(root / "reference.duckdb") as connection:
         _views(connection, root)
-        for sql in (OTHERS, UNITS, COUNTED, UNITS_BY_SEGMENT, VERDICTS):
+        for sql in (UNITS, COUNTED, UNITS_BY_SEGMENT, VERDICTS):
             connection.execute(sql)
         connection.execute(f"create table population_by_bin as {POPULATION}")
         for name, sql in MARTS.items():
@@ -244,7 +245,7 @@ def segments(root: Path) -> None:
 def _opened(file: Path | None) -> duckdb.DuckDBPyConnection:
     if file is not None:
         file.unlink(missing_ok=True)
-    opened = duckdb.connect(str(file or ":memory:"), config={"threads": 2, "memory_limit": "1GB"})
+    opened = duckdb.connect(str(file or ":memory:"), config={"threads": 2, "memory_limit": "2GB"})
     opened.execute("set enable_progress_bar = false")
     return opened
 

@@ -38,7 +38,7 @@ def build(
     Args:
         paths: The home.
         memory_limit: DuckDB's, e.g. "1GB"; what needs more is spilled beside the warehouse.
-        threads: How many models run at once.
+        threads: How many DuckDB may use.
         is_full: Whether to build every table anew, whatever it holds.
         only: Names of models to build; all if empty.
         without: Names of models to leave out.

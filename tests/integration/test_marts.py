@@ -55,11 +55,15 @@ def make(root: Path) -> Paths:
 def delivered(tmp_path_factory: pytest.TempPathFactory) -> Paths:
     """A home with five small days in landing, nothing taken in."""
     paths = make(tmp_path_factory.mktemp("delivered"))
+    deliver(paths, DAYS, scale=0.1)
+    return paths
+
+
+def deliver(paths: Paths, days: list[dt.date], scale: float) -> None:
     simulate(
         load_registry(paths.registry), paths.landing, paths.root / "truth", seed=3,
-        sampling_key="key", start=START, days=len(DAYS), scale=0.1,
+        sampling_key="key", start=days[0], days=len(days), scale=scale,
     )  # fmt: skip
-    return paths
 
 
 def home_beside(delivered: Paths, root: Path) -> Paths:
@@ -104,6 +108,22 @@ def test_days_built_one_by_one_equal_one_build(delivered: Paths, tmp_path: Path)
     for table in BUILT:
         assert rows(daily, table) == rows(at_once, table), table
     assert build(daily).is_empty
+
+
+def test_a_full_build_counts_many_days_of_two_months_as_builds_of_a_few_do(tmp_path: Path) -> None:
+    # More days than are counted at once, and the second block of ten lies in both months.
+    days = [START + dt.timedelta(days=n) for n in range(-12, 2)]
+    at_once = make(tmp_path / "once")
+    deliver(at_once, days, scale=0.03)
+    daily = home_beside(at_once, tmp_path / "daily")
+    take_in(at_once, days)
+    assert build(at_once).is_full
+    for chunk in (days[:7], days[7:]):
+        take_in(daily, chunk)
+        build(daily)
+    for table in (*BUILT, "int_decision_days"):
+        assert rows(daily, table) == rows(at_once, table), table
+    assert {row[4] for row in rows(at_once, "int_decision_days")} == {*days}
 
 
 def test_a_corrected_delivery_changes_its_days_and_no_other(

@@ -18,7 +18,7 @@ def draw_sql(key: str, item: str, policy: str, day: str) -> str:
     'cast((md5_number(concat($ke'
     """
     # A date is written as it is cast; `strftime` asks a third more time of the whole.
-    named = f"concat({key}, '|', {item}, '|', {policy}, '|', {day}::varchar)"
+    named = f"concat({key}, '|', {item}, '|', {policy}, '|', {day}::date::varchar)"
     # The half that `md5_number_lower` gives, which makes a text of bits of the whole on its way.
     return f"cast((md5_number({named}) >> 64)::ubigint as double) / 18446744073709551616.0"
 

@@ -2,11 +2,11 @@
 
 with
 
-frame as (
+units as (
 
-    select * from {{ ref('int_audit_frame') }}
+    select * from {{ ref('int_decision_tallies') }}
 
-    where {{ in_decided_days('decision_date') }}
+    where is_unit and {{ in_decided_days('decision_date') }}
 
 ),
 
@@ -19,10 +19,10 @@ summed as (
         environment,
         decision_date,
         stratum,
-        cast(sum(population) as bigint) as population,
+        cast(sum(decisions) as bigint) as population,
         cast(sum(reach) as bigint) as reach
 
-    from frame
+    from units
 
     group by strategy_id, version, channel, environment, decision_date, stratum
 

@@ -2,11 +2,11 @@
 
 with
 
-units as (
+frame as (
 
-    select * from {{ ref('int_decision_tallies') }}
+    select * from {{ ref('int_audit_frame') }}
 
-    where is_unit and {{ in_decided_days('decision_date') }}
+    where {{ in_decided_days('decision_date') }}
 
 ),
 
@@ -19,10 +19,10 @@ summed as (
         environment,
         decision_date,
         stratum,
-        cast(sum(decisions) as bigint) as population,
+        cast(sum(population) as bigint) as population,
         cast(sum(reach) as bigint) as reach
 
-    from units
+    from frame
 
     group by strategy_id, version, channel, environment, decision_date, stratum
 
